@@ -1,0 +1,1 @@
+//! Composition root: the only file that names Whisper, Kokoro, Ollama, … Turns settings into engines.

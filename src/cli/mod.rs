@@ -1,0 +1,1 @@
+//! The commands of `caal`: arguments, what they print, exit codes. One file per command.

@@ -1,0 +1,196 @@
+//! The ONNX Runtime library: found, loaded once, and its threads shared out.
+//!
+//! The library is loaded at run time (`libonnxruntime.so`, ONNX Runtime 1.24 or newer), so the same
+//! binary runs on the CPU build and on the CUDA build of it. The process has one thread budget: the
+//! machine's cores shared out by [`Role`], and no thread spins while it waits, because other engines
+//! need the core meanwhile.
+
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use ort::{
+    environment::Environment,
+    ep,
+    session::{Session, builder::GraphOptimizationLevel, builder::SessionBuilder},
+};
+
+use crate::fault::Fault;
+
+/// Which processor the models run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Device {
+    /// The CPU execution provider.
+    #[default]
+    Cpu,
+    /// The CUDA execution provider; needs a CUDA build of ONNX Runtime and the NVIDIA driver.
+    Cuda,
+}
+
+/// What a model is for; decides how many threads it may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Runs on every few milliseconds of sound, all day: one thread (wake word, VAD).
+    Ear,
+    /// Runs once per turn while somebody waits: all cores (Whisper, Kokoro, end of turn).
+    Voice,
+}
+
+/// Why a model cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// No library at the path.
+    #[error("ONNX Runtime is not at {0}; fetch it with: caal models pull onnxruntime")]
+    LibraryMissing(PathBuf),
+    /// There is a file, but it is not a library of the right version.
+    #[error(
+        "{path} could not be loaded as ONNX Runtime 1.24 or newer ({reason}); fetch it anew with: caal models rm onnxruntime && caal models pull onnxruntime"
+    )]
+    LibraryUnusable {
+        /// The file.
+        path: PathBuf,
+        /// What the loader said.
+        reason: String,
+    },
+    /// CUDA was asked for and cannot be had.
+    #[error(
+        "the device setting is cuda, but {0}; install the CUDA build (caal models pull onnxruntime-cuda) and the NVIDIA driver, or set CAAL_DEVICE=cpu"
+    )]
+    NoCuda(String),
+    /// No model file at the path.
+    #[error("model file {0} is missing; fetch it with: caal models pull")]
+    ModelMissing(PathBuf),
+    /// The model file cannot be loaded.
+    #[error(
+        "model file {path} is damaged or of another kind ({reason}); check it with: caal models verify"
+    )]
+    ModelUnusable {
+        /// The file.
+        path: PathBuf,
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+}
+
+impl RuntimeError {
+    /// What the error means for its caller. A missing or damaged file is the user's to mend.
+    pub fn fault(&self) -> Fault {
+        Fault::Request
+    }
+}
+
+/// ONNX Runtime, loaded. Clones are cheap and share it.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    environment: Environment,
+    device: Device,
+    cores: usize,
+}
+
+impl Runtime {
+    /// Loads the library at `library`. `cores` bounds the threads of any one model; `None` takes the
+    /// machine's (at most 8: more do not help models of this size).
+    ///
+    /// # Errors
+    ///
+    /// When the library is missing, is no ONNX Runtime, or `device` is CUDA and the library has none.
+    pub fn load(
+        library: &Path,
+        device: Device,
+        cores: Option<NonZeroUsize>,
+    ) -> Result<Self, RuntimeError> {
+        if !library.is_file() {
+            return Err(RuntimeError::LibraryMissing(library.to_owned()));
+        }
+        let unusable = |reason: String| RuntimeError::LibraryUnusable {
+            path: library.to_owned(),
+            reason: first_line(&reason),
+        };
+        let environment = ort::init_from(library)
+            .map_err(|e| unusable(e.to_string()))?
+            .with_name("caal")
+            .with_telemetry(false)
+            .build()
+            .map_err(|e| unusable(e.to_string()))?;
+        let runtime = Self {
+            environment,
+            device,
+            cores: cores
+                .or_else(|| std::thread::available_parallelism().ok())
+                .map_or(2, |n| n.get().min(8)),
+        };
+        if device == Device::Cuda {
+            use ort::ep::ExecutionProvider as _;
+            match ep::CUDA::is_available() {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Err(RuntimeError::NoCuda(format!(
+                        "{} is a CPU build",
+                        library.display()
+                    )));
+                }
+                Err(e) => return Err(RuntimeError::NoCuda(first_line(&e.to_string()))),
+            }
+        }
+        Ok(runtime)
+    }
+
+    /// The processor that sessions of this runtime use.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Threads that a model of `role` may use.
+    pub fn threads(&self, role: Role) -> usize {
+        match role {
+            Role::Ear => 1,
+            Role::Voice => self.cores,
+        }
+    }
+
+    /// A builder with this process' settings: threads by role, no spinning, the device.
+    ///
+    /// # Errors
+    ///
+    /// When ONNX Runtime refuses an option: a library too old or too new.
+    pub fn builder(&self, role: Role) -> Result<SessionBuilder, ort::Error> {
+        let mut builder = Session::builder(&self.environment)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_intra_threads(self.threads(role))?
+            .with_inter_threads(1)?
+            .with_intra_op_spinning(false)?
+            .with_inter_op_spinning(false)?;
+        if self.device == Device::Cuda && role == Role::Voice {
+            builder = builder
+                .with_execution_providers([ep::CUDA::default().build().error_on_failure()])?;
+        }
+        Ok(builder)
+    }
+
+    /// Loads the model at `path`.
+    ///
+    /// # Errors
+    ///
+    /// When the file is missing or no model.
+    pub fn session(&self, role: Role, path: &Path) -> Result<Session, RuntimeError> {
+        if !path.is_file() {
+            return Err(RuntimeError::ModelMissing(path.to_owned()));
+        }
+        self.builder(role)
+            .and_then(|mut b| b.commit_from_file(path))
+            .map_err(|e| RuntimeError::ModelUnusable {
+                path: path.to_owned(),
+                reason: first_line(&e.to_string()),
+            })
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(200)
+        .collect()
+}

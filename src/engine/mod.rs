@@ -1,0 +1,8 @@
+//! What every local model stands on: a thread of its own ([`thread`]), the ONNX Runtime library
+//! ([`load`]) and the process' thread budget. Knows nothing of voice.
+
+pub mod load;
+pub mod thread;
+
+pub use load::{Device, Role, Runtime, RuntimeError};
+pub use thread::{Engine, EngineError, Job};

@@ -1,0 +1,22 @@
+//! CAAL: a local voice assistant in one binary. See `docs/ARCHITECTURE.md` for the tour.
+
+pub mod app;
+pub mod audio;
+pub mod cli;
+pub mod clock;
+pub mod endpoint;
+pub mod engine;
+pub mod fault;
+pub mod http;
+pub mod llm;
+pub mod local;
+pub mod models;
+pub mod pii;
+pub mod session;
+pub mod settings;
+pub mod stt;
+pub mod telemetry;
+pub mod tts;
+pub mod turn;
+pub mod vad;
+pub mod wake;

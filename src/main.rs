@@ -1,0 +1,3 @@
+//! `caal`: see `caal --help`.
+
+fn main() {}

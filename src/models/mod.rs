@@ -1,0 +1,1 @@
+//! Model files on disk: the manifest, download, verification, listing. No inference here.

@@ -1,0 +1,1 @@
+//! Log and (later) metrics: set up once in `main`.
