@@ -8,18 +8,28 @@ use std::{
 use caal::engine::{Device, Runtime};
 
 /// The folder with real models. `scripts/test` fetches them and sets `CAAL_MODELS`.
-#[allow(clippy::disallowed_methods, reason = "tests are told where the models are by their runner")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests are told where the models are by their runner"
+)]
 pub fn models() -> PathBuf {
     let folder = std::env::var("CAAL_MODELS")
         .map(PathBuf::from)
         .expect("CAAL_MODELS is not set: run scripts/test, which fetches the models first");
-    assert!(folder.is_dir(), "{} is missing: run scripts/test", folder.display());
+    assert!(
+        folder.is_dir(),
+        "{} is missing: run scripts/test",
+        folder.display()
+    );
     folder
 }
 
 /// The recordings: `CAAL_SPEECH`, or `../shared/speech` beside the checkout. `None` where there are
 /// none: they are not part of the repository.
-#[allow(clippy::disallowed_methods, reason = "tests are told where recordings are by their runner")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests are told where recordings are by their runner"
+)]
 pub fn speech() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/speech");
     let folder = std::env::var("CAAL_SPEECH").map_or(beside, PathBuf::from);

@@ -1,0 +1,81 @@
+//! Medians and percentiles, and what this process has used so far.
+
+use std::fs;
+
+/// Order statistics of a set of measurements, in their own unit.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Summary {
+    /// Number of measurements.
+    pub count: usize,
+    /// Smallest.
+    pub min: f64,
+    /// Median.
+    pub p50: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+impl Summary {
+    /// `None` for no measurement. Percentiles are linear between the two nearest ranks.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+        sorted.sort_by(f64::total_cmp);
+        let at = |q: f64| {
+            let rank = q * (sorted.len() - 1) as f64;
+            let (low, high) = (rank.floor() as usize, rank.ceil() as usize);
+            sorted[low] + (sorted[high] - sorted[low]) * rank.fract()
+        };
+        (!sorted.is_empty()).then(|| Self {
+            count: sorted.len(),
+            min: at(0.0),
+            p50: at(0.5),
+            p90: at(0.9),
+            p95: at(0.95),
+            max: at(1.0),
+        })
+    }
+}
+
+/// Peak resident memory of this process in MB (10⁶ bytes); `None` where `/proc` has none.
+pub fn peak_rss_mb() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib * 1024.0 / 1e6)
+}
+
+/// User and system time that this process has used, in seconds; `None` where `/proc` has none.
+pub fn cpu_seconds() -> Option<f64> {
+    /// Linux reports clock ticks of 10 ms to every user program (`USER_HZ`).
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name in parentheses may hold spaces: count from its end. utime and stime are 14 and 15.
+    let rest = &stat[stat.rfind(')')? + 1..];
+    let mut fields = rest.split_whitespace().skip(11);
+    let user: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((user + system) / TICKS_PER_SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_lie_between_the_nearest_ranks() {
+        let summary = Summary::of(&[4.0, 1.0, 3.0, 2.0]).expect("four values");
+        assert_eq!((summary.min, summary.p50, summary.max), (1.0, 2.5, 4.0));
+        assert_eq!(Summary::of(&[7.0]).expect("one value").p95, 7.0);
+        assert_eq!(Summary::of(&[]), None);
+    }
+
+    #[test]
+    fn this_process_has_used_something() {
+        assert!(peak_rss_mb().expect("Linux") > 1.0);
+        assert!(cpu_seconds().expect("Linux") >= 0.0);
+    }
+}
