@@ -242,7 +242,7 @@ mod tests {
         let e = word_errors("turn on the office lamp now", "turn on office lamps now please");
         assert_eq!(
             (e.words, e.deleted, e.substituted, e.inserted),
-            (5, 1, 1, 1)
+            (6, 1, 1, 1)
         );
         assert_eq!(word_errors("", ""), WordErrors::default());
         assert_eq!(word_errors("a b", "").deleted, 2);
