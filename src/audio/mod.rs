@@ -3,6 +3,7 @@
 //! Mono `f32` in `-1.0..=1.0` everywhere, the sample rate in the type. `i16` and stereo live at the
 //! border ([`wav`]).
 
+pub mod mel;
 mod pcm;
 mod preroll;
 mod rechunk;
