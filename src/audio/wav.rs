@@ -293,12 +293,8 @@ mod tests {
             "{}",
             got.samples.len()
         );
-        assert_eq!(
-            decode(wav(1, 1, 16_000, 16, &[]), "empty")
-                .expect("reads")
-                .samples,
-            []
-        );
+        let empty = decode(wav(1, 1, 16_000, 16, &[]), "empty").expect("reads");
+        assert!(empty.samples.is_empty());
     }
 
     #[test]

@@ -239,7 +239,10 @@ mod tests {
 
     #[test]
     fn errors_are_counted_by_kind() {
-        let e = word_errors("turn on the office lamp now", "turn on office lamps now please");
+        let e = word_errors(
+            "turn on the office lamp now",
+            "turn on office lamps now please",
+        );
         assert_eq!(
             (e.words, e.deleted, e.substituted, e.inserted),
             (6, 1, 1, 1)
