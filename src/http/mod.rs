@@ -1,1 +1,143 @@
-//! The HTTP API; thin.
+//! The HTTP API; thin. So far: is the server alive, and is it ready to answer.
+
+use axum::{
+    Json, Router,
+    http::{StatusCode, header},
+    response::{Html, IntoResponse},
+    routing::get,
+};
+use serde::Serialize;
+use tokio::sync::watch;
+
+/// Where the server stands on its way to answering.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Models are being loaded.
+    Loading,
+    /// Ready to answer.
+    Ready(Parts),
+    /// Cannot answer; the reason is a sentence for people.
+    Failed(String),
+    /// Asked to stop; finishing what is under way.
+    Draining,
+}
+
+/// Which engine does what, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Parts {
+    /// Speech to text.
+    pub stt: String,
+    /// Language model.
+    pub llm: String,
+    /// Text to speech.
+    pub tts: String,
+}
+
+/// What the routes know.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Changes as the server comes up and goes down.
+    pub readiness: watch::Receiver<Readiness>,
+}
+
+/// All routes. A function of its state, so that tests call it without a socket.
+pub fn router(state: State) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .with_state(state)
+}
+
+/// `GET /health`: 200 while the process lives.
+async fn health() -> impl IntoResponse {
+    Json(serde_json::json!({ "status": "healthy", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// `GET /ready`: 200 when models are loaded, else 503 with the reason.
+async fn ready(axum::extract::State(state): axum::extract::State<State>) -> impl IntoResponse {
+    let readiness = state.readiness.borrow().clone();
+    let (status, body) = match readiness {
+        Readiness::Ready(parts) => (
+            StatusCode::OK,
+            serde_json::json!({ "status": "ready", "engines": parts }),
+        ),
+        Readiness::Loading => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            serde_json::json!({ "status": "loading" }),
+        ),
+        Readiness::Failed(reason) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            serde_json::json!({ "status": "failed", "detail": reason }),
+        ),
+        Readiness::Draining => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            serde_json::json!({ "status": "draining" }),
+        ),
+    };
+    (status, Json(body))
+}
+
+/// `GET /`: what a person sees who opens the address that `caal serve` prints.
+async fn index() -> impl IntoResponse {
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+    (
+        [(header::CONTENT_SECURITY_POLICY, policy)],
+        Html(include_str!("index.html")),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn get(readiness: Readiness, path: &str) -> (StatusCode, String) {
+        let (_keep, receiver) = watch::channel(readiness);
+        let request = Request::get(path).body(Body::empty()).expect("a request");
+        let answer = router(State {
+            readiness: receiver,
+        })
+        .oneshot(request)
+        .await
+        .expect("infallible");
+        let status = answer.status();
+        let body = to_bytes(answer.into_body(), 1 << 20).await.expect("a body");
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn health_is_healthy_while_models_load_and_ready_is_not() {
+        let (status, body) = get(Readiness::Loading, "/health").await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(body.contains("\"healthy\""), "{body}");
+        let (status, body) = get(Readiness::Loading, "/ready").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("loading"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn ready_names_the_engines_and_a_failure_its_reason() {
+        let parts = Parts {
+            stt: "whisper".into(),
+            ..Parts::default()
+        };
+        let (status, body) = get(Readiness::Ready(parts), "/ready").await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(body.contains("whisper"), "{body}");
+        let (_, body) = get(Readiness::Failed("no model".into()), "/ready").await;
+        assert!(body.contains("no model"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn the_front_page_and_nothing_else() {
+        assert_eq!(get(Readiness::Loading, "/").await.0, StatusCode::OK);
+        assert_eq!(
+            get(Readiness::Loading, "/nothing").await.0,
+            StatusCode::NOT_FOUND
+        );
+    }
+}
