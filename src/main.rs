@@ -1,3 +1,51 @@
-//! `caal`: see `caal --help`.
+//! `caal`: see `caal --help`. Arguments → settings → log → command → exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use caal::{
+    cli::{Cli, Failure},
+    settings::Sources,
+    telemetry,
+};
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no mistakes; anything else is the user's: 64.
+            let code = if error.use_stderr() { 64 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match start(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("caal: {failure}");
+            ExitCode::from(failure.fault.exit_code())
+        }
+    }
+}
+
+fn start(cli: Cli) -> Result<ExitCode, Failure> {
+    let mut sources = Sources::read()?;
+    let settings = cli.settings(&mut sources)?;
+    let filter = sources
+        .environment
+        .get("CAAL_LOG")
+        .or_else(|| sources.environment.get("RUST_LOG"));
+    telemetry::init(filter.map(String::as_str), cli.global.verbose);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| {
+            Failure::internal(format!(
+                "no threads to run on ({e}); free some memory and try again"
+            ))
+        })?;
+    let result = runtime.block_on(cli.run(settings));
+    // A blocking read (a terminal, a sound card) must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    result
+}

@@ -1,4 +1,7 @@
 //! The one integration binary: its module list is the table of contents.
 #![allow(missing_docs, reason = "tests are named as sentences")]
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod docs;
+mod process;
 mod support;

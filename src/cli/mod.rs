@@ -1,3 +1,120 @@
 //! The commands of `caal`: arguments, what they print, exit codes. One file per command.
 
 pub mod bench;
+mod failure;
+mod serve;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{ArgAction, Parser, Subcommand};
+
+pub use failure::Failure;
+
+use crate::settings::{Settings, Sources};
+
+/// A local voice assistant: hears, thinks and speaks on your own machine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "caal",
+    version,
+    after_help = "First time here?\n  caal doctor            what is there, what is missing, the one next step\n  caal models pull       fetch the default models, once\n  caal talk              talk to it through microphone and speakers\n  caal say \"Hello\"       hear its voice\n\nSettings: docs/settings.md, or `settings.json` in the data folder, or the environment."
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Global {
+    /// Folder of the model files (setting models_dir).
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        help_heading = "Options of every command"
+    )]
+    pub models: Option<PathBuf>,
+    /// Processor for the models: cpu or cuda (setting device).
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        help_heading = "Options of every command"
+    )]
+    pub device: Option<String>,
+    /// Processor cores that one model may use (setting threads).
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        help_heading = "Options of every command"
+    )]
+    pub threads: Option<String>,
+    /// Say more in the log; twice for everything.
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Options of every command")]
+    pub verbose: u8,
+}
+
+/// What `caal` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server: HTTP API on :8889.
+    Serve(serve::Args),
+}
+
+impl Cli {
+    /// Reads and checks the settings, flags first.
+    ///
+    /// # Errors
+    ///
+    /// All wrong values at once.
+    pub fn settings(&self, sources: &mut Sources) -> Result<Settings, Failure> {
+        let Global {
+            models,
+            device,
+            threads,
+            verbose: _,
+        } = &self.global;
+        let models = models.as_ref().map(|p| p.display().to_string());
+        for (key, value) in [
+            ("models_dir", &models),
+            ("device", device),
+            ("threads", threads),
+        ] {
+            if let Some(value) = value {
+                sources.flags.insert(key, value.clone());
+            }
+        }
+        Ok(Settings::resolve(sources)?)
+    }
+
+    /// Does what was asked.
+    ///
+    /// # Errors
+    ///
+    /// What [`Failure`] says.
+    pub async fn run(self, settings: Settings) -> Result<ExitCode, Failure> {
+        match self.command {
+            Command::Serve(args) => serve::run(args, settings).await,
+        }
+    }
+}
+
+/// Resolves when the process is asked to stop: Ctrl-C or SIGTERM.
+pub(crate) async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        // Without a handler the signal ends the process by itself.
+        Err(_) => return std::future::pending().await,
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

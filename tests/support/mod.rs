@@ -12,7 +12,7 @@ use caal::engine::{Device, Runtime};
     clippy::disallowed_methods,
     reason = "tests are told where the models are by their runner"
 )]
-pub fn models() -> PathBuf {
+pub(crate) fn models() -> PathBuf {
     let folder = std::env::var("CAAL_MODELS")
         .map(PathBuf::from)
         .expect("CAAL_MODELS is not set: run scripts/test, which fetches the models first");
@@ -30,14 +30,14 @@ pub fn models() -> PathBuf {
     clippy::disallowed_methods,
     reason = "tests are told where recordings are by their runner"
 )]
-pub fn speech() -> Option<PathBuf> {
+pub(crate) fn speech() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/speech");
     let folder = std::env::var("CAAL_SPEECH").map_or(beside, PathBuf::from);
     folder.join("manifest.tsv").is_file().then_some(folder)
 }
 
 /// ONNX Runtime on the CPU, loaded once for the whole test binary.
-pub fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME
         .get_or_init(|| {

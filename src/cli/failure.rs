@@ -1,0 +1,63 @@
+//! How a command fails: one sentence for people and an exit code.
+
+use std::fmt;
+
+use crate::fault::Fault;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub struct Failure {
+    /// One sentence with the next step.
+    pub message: String,
+    /// Decides the exit code.
+    pub fault: Fault,
+}
+
+impl Failure {
+    /// The user's mistake: exit code 64.
+    pub fn request(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            fault: Fault::Request,
+        }
+    }
+
+    /// Something broke here: exit code 70.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            fault: Fault::Internal,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Every error of a room becomes a failure with that room's own judgement.
+macro_rules! from_room {
+    ($($error:ty),* $(,)?) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self { fault: error.fault(), message: error.to_string() }
+            }
+        }
+    )*};
+}
+
+from_room!(
+    crate::audio::wav::WavError,
+    crate::endpoint::EndpointError,
+    crate::engine::RuntimeError,
+    crate::llm::LlmError,
+    crate::settings::SettingsError,
+    crate::stt::SttError,
+    crate::tts::TtsError,
+    crate::vad::VadError,
+    crate::wake::WakeError,
+);
