@@ -1,6 +1,11 @@
 //! Words to words: the [`Llm`] port, its types and its error; history and prompt (pure). One file
 //! or folder per engine.
 
+pub mod history;
+pub mod ollama;
+pub mod prompt;
+pub mod stream;
+
 use futures_util::stream::BoxStream;
 
 use crate::{engine::EngineError, fault::Fault};
@@ -53,6 +58,14 @@ pub enum LlmError {
         /// The next step.
         hint: String,
     },
+    /// A setting that cannot be used as it is.
+    #[error("the setting {key} is wrong: {reason}")]
+    Setting {
+        /// As in the settings.
+        key: &'static str,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
     /// The server does not have the model.
     #[error(
         "the language model server at {host} does not have the model {model:?}; fetch it with: {hint}"
@@ -94,9 +107,10 @@ impl LlmError {
     pub fn fault(&self) -> Fault {
         match self {
             LlmError::Remote { .. } => Fault::Remote,
-            LlmError::NoModel { .. } | LlmError::BadModel { .. } | LlmError::TooLong { .. } => {
-                Fault::Request
-            }
+            LlmError::Setting { .. }
+            | LlmError::NoModel { .. }
+            | LlmError::BadModel { .. }
+            | LlmError::TooLong { .. } => Fault::Request,
             LlmError::Engine(e) => e.fault(),
             LlmError::Model(_) => Fault::Internal,
         }

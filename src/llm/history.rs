@@ -1,0 +1,376 @@
+//! What was said so far: the user's turns and as much of each answer as the user *heard*. Pure.
+//!
+//! The history is the part of a request that grows. Three rules keep it useful:
+//!
+//! * **Only heard text.** An answer that was interrupted is kept up to its last heard word, marked
+//!   with `…`. Otherwise the model refers to things nobody heard.
+//! * **Whole messages.** Trimming drops the oldest exchanges, a question together with its answer;
+//!   a message is never cut in the middle, and the newest question is never dropped.
+//! * **A steady beginning.** Engines keep the beginning of the last request in their cache and
+//!   evaluate only what is new. Dropping one exchange per turn would change the beginning every
+//!   turn, so trimming goes down to three quarters of the limit at once and then leaves it alone
+//!   for a while.
+
+use super::{ChatRequest, Message};
+
+/// How much of a conversation is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Exchanges (a question and its answer). At least 1.
+    pub max_turns: usize,
+    /// Tokens of the history, without the system prompt, by [`approximate_tokens`].
+    pub max_tokens: usize,
+}
+
+impl Default for Limits {
+    /// CAAL's 20 turns; tokens for a model with a context of 8192.
+    fn default() -> Self {
+        Self {
+            max_turns: 20,
+            max_tokens: 6000,
+        }
+    }
+}
+
+/// How an answer ended for the listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Heard to its end.
+    Complete,
+    /// The user cut in.
+    Interrupted,
+}
+
+/// A question and what was heard of its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Exchange {
+    user: String,
+    assistant: Option<String>,
+}
+
+impl Exchange {
+    fn tokens(&self) -> usize {
+        let answer = self.assistant.as_deref().map_or(0, message_tokens);
+        message_tokens(&self.user) + answer
+    }
+}
+
+/// The history of one person's conversation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Conversation {
+    limits: Limits,
+    exchanges: Vec<Exchange>,
+}
+
+impl Conversation {
+    /// An empty conversation.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            exchanges: Vec::new(),
+        }
+    }
+
+    /// The user said `text`. When the last question was not answered audibly, both are one message:
+    /// chat models are trained on alternating turns.
+    pub fn user_said(&mut self, text: &str) {
+        let text = text.trim();
+        if text.is_empty() {
+            return;
+        }
+        match self.exchanges.last_mut() {
+            Some(last) if last.assistant.is_none() => {
+                last.user.push('\n');
+                last.user.push_str(text);
+            }
+            _ => self.exchanges.push(Exchange {
+                user: text.to_owned(),
+                assistant: None,
+            }),
+        }
+        self.trim();
+    }
+
+    /// The user heard `text` as the answer, or as more of it. Nothing heard leaves the question
+    /// open. An answer without a question (a greeting, an announcement) is kept under an empty one.
+    pub fn assistant_heard(&mut self, text: &str, ending: Ending) {
+        let mut text = text.trim().to_owned();
+        if text.is_empty() {
+            return;
+        }
+        if ending == Ending::Interrupted && !text.ends_with('…') {
+            text.push_str(" …");
+        }
+        match self.exchanges.last_mut() {
+            Some(last) => match &mut last.assistant {
+                Some(before) => {
+                    before.push(' ');
+                    before.push_str(&text);
+                }
+                None => last.assistant = Some(text),
+            },
+            None => self.exchanges.push(Exchange {
+                user: String::new(),
+                assistant: Some(text),
+            }),
+        }
+        self.trim();
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.exchanges.clear();
+    }
+
+    /// How many exchanges are kept.
+    pub fn turns(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// True at the beginning.
+    pub fn is_empty(&self) -> bool {
+        self.exchanges.is_empty()
+    }
+
+    /// The request that asks for an answer to what the user said last.
+    pub fn request(&self, system: &str) -> ChatRequest {
+        let mut messages = Vec::with_capacity(2 * self.exchanges.len() + 1);
+        if !system.is_empty() {
+            messages.push(Message::System(system.to_owned()));
+        }
+        for exchange in &self.exchanges {
+            if !exchange.user.is_empty() {
+                messages.push(Message::User(exchange.user.clone()));
+            }
+            if let Some(heard) = &exchange.assistant {
+                messages.push(Message::Assistant(heard.clone()));
+            }
+        }
+        ChatRequest { messages }
+    }
+
+    fn trim(&mut self) {
+        let Limits {
+            max_turns,
+            max_tokens,
+        } = self.limits;
+        let tokens = |exchanges: &[Exchange]| exchanges.iter().map(Exchange::tokens).sum::<usize>();
+        if self.exchanges.len() <= max_turns.max(1) && tokens(&self.exchanges) <= max_tokens {
+            return;
+        }
+        let keep_turns = (max_turns * 3 / 4).max(1);
+        let keep_tokens = max_tokens * 3 / 4;
+        let mut first = self.exchanges.len().saturating_sub(keep_turns);
+        while first + 1 < self.exchanges.len() && tokens(&self.exchanges[first..]) > keep_tokens {
+            first += 1;
+        }
+        self.exchanges.drain(..first);
+    }
+}
+
+impl std::fmt::Debug for Conversation {
+    /// Without a word of it: what people say is nobody's business in a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Conversation({} turns)", self.exchanges.len())
+    }
+}
+
+/// Makes `messages` fit into `max_tokens` as `count` counts them: drops the oldest exchanges, each
+/// as a whole, and keeps the system messages at the start and the newest message. An engine calls it
+/// with its true tokenizer as the last guard behind [`Conversation`]'s estimate. The result may
+/// still be too long: then the newest message alone does not fit.
+pub fn fit(
+    messages: &[Message],
+    max_tokens: usize,
+    count: impl Fn(&Message) -> usize,
+) -> Vec<Message> {
+    let head = messages
+        .iter()
+        .take_while(|m| matches!(m, Message::System(_)))
+        .count();
+    let (system, rest) = messages.split_at(head);
+    let counts: Vec<usize> = rest.iter().map(&count).collect();
+    let mut total = system.iter().map(&count).sum::<usize>() + counts.iter().sum::<usize>();
+    let mut first = 0;
+    while total > max_tokens && first + 1 < rest.len() {
+        // To the next question: an answer does not stay without its question.
+        loop {
+            total -= counts[first];
+            first += 1;
+            if first + 1 >= rest.len() || matches!(rest[first], Message::User(_)) {
+                break;
+            }
+        }
+    }
+    [system, &rest[first..]].concat()
+}
+
+/// What the chat template adds around a message, in tokens: two markers, the role, line breaks.
+const TEMPLATE_TOKENS: usize = 5;
+
+/// An estimate of a message's tokens, with its share of the chat template.
+pub fn message_tokens(text: &str) -> usize {
+    approximate_tokens(text) + TEMPLATE_TOKENS
+}
+
+/// An estimate of the tokens of `text`, on the high side for the byte-level vocabularies of current
+/// models: four ASCII letters to a token, a digit or any other character one each. Where the true
+/// tokenizer is at hand it decides ([`fit`]).
+pub fn approximate_tokens(text: &str) -> usize {
+    let (mut letters, mut others) = (0, 0);
+    for c in text.chars() {
+        if c.is_ascii_alphabetic() || c == ' ' {
+            letters += 1;
+        } else {
+            others += 1;
+        }
+    }
+    usize::div_ceil(letters, 4) + others
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(max_turns: usize, max_tokens: usize) -> Limits {
+        Limits {
+            max_turns,
+            max_tokens,
+        }
+    }
+
+    fn user(text: &str) -> Message {
+        Message::User(text.to_owned())
+    }
+
+    fn assistant(text: &str) -> Message {
+        Message::Assistant(text.to_owned())
+    }
+
+    #[test]
+    fn an_interrupted_answer_is_kept_as_far_as_it_was_heard() {
+        let mut talk = Conversation::new(Limits::default());
+        talk.user_said("Tell me a story.");
+        talk.assistant_heard("Once upon a time", Ending::Interrupted);
+        talk.user_said("Stop.");
+        assert_eq!(
+            talk.request("Be brief.").messages,
+            [
+                Message::System("Be brief.".to_owned()),
+                user("Tell me a story."),
+                assistant("Once upon a time …"),
+                user("Stop."),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_question_without_an_audible_answer_joins_the_next() {
+        let mut talk = Conversation::new(Limits::default());
+        talk.user_said("What is");
+        talk.assistant_heard("  ", Ending::Interrupted);
+        talk.user_said("the capital of France?");
+        assert_eq!(
+            talk.request("").messages,
+            [user("What is\nthe capital of France?")]
+        );
+        talk.user_said("   ");
+        assert_eq!(talk.turns(), 1);
+    }
+
+    #[test]
+    fn a_greeting_needs_no_question() {
+        let mut talk = Conversation::new(Limits::default());
+        talk.assistant_heard("Good morning.", Ending::Complete);
+        talk.user_said("Hello.");
+        assert_eq!(
+            talk.request("").messages,
+            [assistant("Good morning."), user("Hello.")]
+        );
+    }
+
+    #[test]
+    fn an_answer_in_two_parts_is_one_message() {
+        let mut talk = Conversation::new(Limits::default());
+        talk.user_said("Add two and two.");
+        talk.assistant_heard("Let me see.", Ending::Complete);
+        talk.assistant_heard("It is four.", Ending::Complete);
+        assert_eq!(
+            talk.request("").messages[1],
+            assistant("Let me see. It is four.")
+        );
+    }
+
+    #[test]
+    fn trimming_by_turns_keeps_the_newest_and_then_the_beginning_is_steady() {
+        let mut talk = Conversation::new(limits(8, 100_000));
+        let mut beginnings = Vec::new();
+        for turn in 0..40 {
+            talk.user_said(&format!("question {turn}"));
+            let request = talk.request("");
+            assert!(talk.turns() <= 8);
+            assert_eq!(
+                request.messages.last(),
+                Some(&user(&format!("question {turn}")))
+            );
+            assert!(matches!(request.messages[0], Message::User(_)));
+            beginnings.push(request.messages[0].clone());
+            talk.assistant_heard(&format!("answer {turn}"), Ending::Complete);
+        }
+        let changes = beginnings.windows(2).filter(|w| w[0] != w[1]).count();
+        assert!(
+            changes <= 40 / 2,
+            "the beginning changed {changes} times in 40 turns"
+        );
+    }
+
+    #[test]
+    fn trimming_by_tokens_never_cuts_a_message_and_keeps_the_question() {
+        let mut talk = Conversation::new(limits(1000, 200));
+        let long = "word ".repeat(100);
+        for turn in 0..20 {
+            talk.user_said(&format!("{turn} {long}"));
+            let request = talk.request("");
+            let Some(Message::User(last)) = request.messages.last() else {
+                panic!("the question is last");
+            };
+            assert_eq!(last.trim(), format!("{turn} {long}").trim());
+            assert!(talk.turns() <= 2);
+            talk.assistant_heard("Yes.", Ending::Complete);
+        }
+        let huge = "word ".repeat(10_000);
+        talk.user_said(&huge);
+        assert_eq!(talk.request("").messages, [user(huge.trim())]);
+    }
+
+    #[test]
+    fn fitting_drops_whole_exchanges_and_keeps_system_and_question() {
+        let messages = [
+            Message::System("s".to_owned()),
+            user("a"),
+            assistant("b"),
+            user("c"),
+            assistant("d"),
+            user("e"),
+        ];
+        let ten = |_: &Message| 10;
+        assert_eq!(fit(&messages, 60, ten), messages);
+        let kept = [&messages[..1], &messages[3..]].concat();
+        for max in [40, 45, 59] {
+            assert_eq!(fit(&messages, max, ten), kept, "{max}");
+        }
+        let least = [messages[0].clone(), messages[5].clone()];
+        for max in [0, 20, 39] {
+            assert_eq!(fit(&messages, max, ten), least, "{max}");
+        }
+        assert_eq!(fit(&[], 0, ten), []);
+        assert_eq!(fit(&messages[..1], 0, ten), messages[..1]);
+    }
+
+    #[test]
+    fn a_debug_print_says_nothing_personal() {
+        let mut talk = Conversation::new(Limits::default());
+        talk.user_said("My name is Ada.");
+        assert!(!format!("{talk:?}").contains("Ada"));
+    }
+}

@@ -1,0 +1,690 @@
+//! Ollama, over HTTP: `POST /api/chat` streamed, `GET /api/tags`. Requests are `ollama-rs` types; the
+//! answer's stream is read by [`super::stream`], which says why.
+//!
+//! Ollama sends its response head together with the first piece of the answer, so a model that is
+//! still being loaded looks like a server that hangs. Three patiences tell the cases apart:
+//! [`Patience`].
+
+use std::{error::Error as _, fmt, sync::Arc, time::Duration};
+
+use futures_util::{
+    StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
+use ollama_rs::{
+    generation::{
+        chat::{ChatMessage, request::ChatMessageRequest},
+        parameters::{KeepAlive, TimeUnit},
+    },
+    models::ModelOptions,
+};
+use reqwest::{StatusCode, Url, redirect};
+use serde::Deserialize;
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::debug;
+
+use super::{
+    ChatRequest, Delta, Llm, LlmError, Message,
+    stream::{ChatDecoder, ChatEvent, StreamError, ThinkFilter},
+};
+
+/// How to reach Ollama and what to ask of it.
+#[derive(Clone, PartialEq)]
+pub struct OllamaConfig {
+    /// `http://host:11434`; a path before `/api` and `user:password@` are allowed.
+    pub url: String,
+    /// `qwen3:8b`; without a tag `latest` is meant.
+    pub model: String,
+    /// Tokens of context that Ollama keeps for this model. A change makes it load the model anew.
+    pub num_ctx: u32,
+    /// How long the model stays loaded after an answer; `None`: for ever.
+    pub keep_alive: Option<Duration>,
+    /// Whether a model that can think may do so before it answers. Thoughts are never spoken, only
+    /// waited for.
+    pub think: bool,
+    /// 0.0 (always the likeliest word) to 2.0.
+    pub temperature: f32,
+    /// How long to wait for what.
+    pub patience: Patience,
+}
+
+impl Default for OllamaConfig {
+    /// CAAL's defaults.
+    fn default() -> Self {
+        Self {
+            url: "http://localhost:11434".to_owned(),
+            model: "ministral-3:8b".to_owned(),
+            num_ctx: 8192,
+            keep_alive: None,
+            think: false,
+            temperature: 0.7,
+            patience: Patience::default(),
+        }
+    }
+}
+
+impl fmt::Debug for OllamaConfig {
+    /// Without the address, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OllamaConfig")
+            .field("model", &self.model)
+            .field("num_ctx", &self.num_ctx)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long to wait for a server before its silence is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the first piece of an answer; a large model is loaded meanwhile.
+    pub first: Duration,
+    /// For each next piece.
+    pub next: Duration,
+    /// For the list of models, from start to end: it is asked for while a person waits.
+    pub list: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            first: Duration::from_secs(120),
+            next: Duration::from_secs(30),
+            list: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A model that a server has.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ModelInfo {
+    /// With its tag: `qwen3:8b`.
+    pub name: String,
+    /// On disk.
+    #[serde(default, rename = "size")]
+    pub bytes: u64,
+}
+
+impl ModelInfo {
+    /// Whether this is what a user means by `wanted`: without a tag, `latest`.
+    pub fn is(&self, wanted: &str) -> bool {
+        self.name == wanted || self.name.strip_suffix(":latest") == Some(wanted)
+    }
+}
+
+/// The [`Llm`] that asks an Ollama server. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub struct Ollama {
+    client: reqwest::Client,
+    config: Arc<OllamaConfig>,
+    base: Url,
+    /// For people: without credentials.
+    host: String,
+}
+
+impl fmt::Debug for Ollama {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ollama({} at {})", self.config.model, self.host)
+    }
+}
+
+impl Llm for Ollama {
+    fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<Delta, LlmError>> {
+        let ollama = self.clone();
+        stream::once(async move { ollama.answer(&request).await })
+            .try_flatten()
+            .boxed()
+    }
+
+    fn name(&self) -> String {
+        format!("Ollama {} at {}", self.config.model, self.host)
+    }
+}
+
+impl Ollama {
+    /// Does not connect yet.
+    ///
+    /// # Errors
+    ///
+    /// [`LlmError::Setting`] when the address is none or the model has no name.
+    pub fn new(config: OllamaConfig) -> Result<Self, LlmError> {
+        let base = base_url(&config.url)?;
+        if config.model.trim().is_empty() {
+            return Err(LlmError::Setting {
+                key: "ollama_model",
+                reason: "it is empty; give a model's name such as qwen3:4b".to_owned(),
+            });
+        }
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(config.patience.connect)
+            // An Ollama never redirects; following would turn the POST into a GET.
+            .redirect(redirect::Policy::none());
+        if is_this_machine(&base) {
+            // A proxy from the environment cannot reach this machine's own servers.
+            builder = builder.no_proxy();
+        }
+        let client = builder
+            .build()
+            .map_err(|e| LlmError::Model(format!("no HTTP client: {e}")))?;
+        Ok(Self {
+            client,
+            host: shown(&base),
+            base,
+            config: Arc::new(config),
+        })
+    }
+
+    /// The models of the server at `url`, after at most 2 s: for `doctor`, and to see who can answer.
+    ///
+    /// # Errors
+    ///
+    /// `Setting` when `url` is none, `Remote` when no Ollama answers there.
+    pub async fn probe(url: &str) -> Result<Vec<ModelInfo>, LlmError> {
+        let config = OllamaConfig {
+            url: url.to_owned(),
+            ..OllamaConfig::default()
+        };
+        Self::new(config)?.models().await
+    }
+
+    /// The models of this server, within [`Patience::list`].
+    ///
+    /// # Errors
+    ///
+    /// `Remote` when no Ollama answers.
+    pub async fn models(&self) -> Result<Vec<ModelInfo>, LlmError> {
+        #[derive(Deserialize)]
+        struct Tags {
+            models: Vec<ModelInfo>,
+        }
+        let deadline = Instant::now() + self.config.patience.list;
+        let ask = async {
+            let request = self.client.get(self.at("api/tags")).send();
+            let response = request.await.map_err(|e| self.unreachable(&e))?;
+            let response = self.accepted(response, deadline).await?;
+            let body = bounded_body(response).await;
+            serde_json::from_slice::<Tags>(&body).map_err(|_| self.not_ollama())
+        };
+        match timeout_at(deadline, ask).await {
+            Ok(tags) => Ok(tags?.models),
+            Err(_) => Err(self.silent(self.config.patience.list)),
+        }
+    }
+
+    /// Has the server load the model, and evaluate `system` where there is one, so that the first
+    /// answer comes as fast as the later ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`Llm::chat`].
+    pub async fn warm_up(&self, system: Option<&str>) -> Result<(), LlmError> {
+        let messages: Vec<Message> = system
+            .map(|text| Message::System(text.to_owned()))
+            .into_iter()
+            .collect();
+        // Without a message Ollama loads the model and says nothing; with one, one token.
+        let body = self.chat_body(&messages, Some(1));
+        let mut answer = Box::pin(self.stream(body).await?);
+        while let Some(piece) = answer.next().await {
+            piece?;
+        }
+        Ok(())
+    }
+
+    async fn answer(
+        self,
+        request: &ChatRequest,
+    ) -> Result<impl stream::Stream<Item = Result<Delta, LlmError>> + use<>, LlmError> {
+        let body = self.chat_body(&request.messages, None);
+        self.stream(body).await
+    }
+
+    /// The body of `/api/chat`.
+    fn chat_body(&self, messages: &[Message], max_tokens: Option<i32>) -> serde_json::Value {
+        let OllamaConfig {
+            model,
+            num_ctx,
+            keep_alive,
+            think,
+            temperature,
+            ..
+        } = &*self.config;
+        let messages = messages
+            .iter()
+            .map(|message| match message {
+                Message::System(text) => ChatMessage::system(text.clone()),
+                Message::User(text) => ChatMessage::user(text.clone()),
+                Message::Assistant(text) => ChatMessage::assistant(text.clone()),
+            })
+            .collect();
+        let mut options = ModelOptions::default()
+            .num_ctx(u64::from(*num_ctx))
+            .temperature(*temperature);
+        if let Some(max) = max_tokens {
+            options = options.num_predict(max);
+        }
+        let keep_alive = keep_alive.map_or(KeepAlive::Indefinitely, |time| KeepAlive::Until {
+            time: time.as_secs(),
+            unit: TimeUnit::Seconds,
+        });
+        let request = ChatMessageRequest::new(model.clone(), messages)
+            .options(options)
+            .keep_alive(keep_alive)
+            .think(*think);
+        let mut body = serde_json::to_value(request).expect("a request is plain data");
+        // ollama-rs keeps this field to itself and sets it in the call that we do not use.
+        body["stream"] = true.into();
+        body
+    }
+
+    /// Sends `body`; the answer begins with its first bytes.
+    async fn stream(
+        &self,
+        body: serde_json::Value,
+    ) -> Result<impl stream::Stream<Item = Result<Delta, LlmError>> + use<>, LlmError> {
+        let patience = self.config.patience;
+        let deadline = Instant::now() + patience.first;
+        let request = self.client.post(self.at("api/chat")).json(&body).send();
+        let response = match timeout_at(deadline, request).await {
+            Ok(response) => response.map_err(|e| self.unreachable(&e))?,
+            Err(_) => return Err(self.silent(patience.first)),
+        };
+        let response = self.accepted(response, deadline).await?;
+        let answer = Answer {
+            ollama: self.clone(),
+            response,
+            decoder: ChatDecoder::new(),
+            thoughts: ThinkFilter::new(),
+            deadline: Some(deadline),
+        };
+        Ok(stream::try_unfold(Some(answer), |answer| async move {
+            match answer {
+                Some(answer) => answer.next().await,
+                None => Ok(None),
+            }
+        }))
+    }
+
+    fn at(&self, path: &str) -> Url {
+        self.base
+            .join(path)
+            .expect("a relative path joins a base that ends in a slash")
+    }
+
+    /// The response, when its status is success and its type is none that a person reads.
+    async fn accepted(
+        &self,
+        response: reqwest::Response,
+        deadline: Instant,
+    ) -> Result<reqwest::Response, LlmError> {
+        let status = response.status();
+        let html = response
+            .headers()
+            .get(reqwest::header::CONTENT_TYPE)
+            .is_some_and(|v| v.as_bytes().starts_with(b"text/html"));
+        if status.is_success() && !html {
+            return Ok(response);
+        }
+        // A body that hangs says no more than the status.
+        let body = timeout_at(deadline, bounded_body(response))
+            .await
+            .unwrap_or_default();
+        Err(self.refused(status, html, &body))
+    }
+
+    fn refused(&self, status: StatusCode, html: bool, body: &[u8]) -> LlmError {
+        #[derive(Deserialize)]
+        struct Refusal {
+            error: String,
+        }
+        let reason = serde_json::from_slice::<Refusal>(body)
+            .map(|refusal| one_line(&refusal.error))
+            .ok();
+        let code = status.as_u16();
+        match (code, reason) {
+            (404, Some(reason)) if reason.contains("model") => LlmError::NoModel {
+                host: self.host.clone(),
+                model: self.config.model.clone(),
+                hint: format!("ollama pull {}", self.config.model),
+            },
+            (401 | 403, _) => self.remote(
+                format!("wants a login (HTTP {code})"),
+                "put it into the address (ollama_host): http://user:password@host:port",
+            ),
+            (300..=399, _) => self.remote(
+                format!("sends us elsewhere (HTTP {code})"),
+                "set the address (ollama_host) that it redirects to",
+            ),
+            (429 | 503, _) => self.remote(
+                format!("is overloaded (HTTP {code})"),
+                "wait a moment and try again",
+            ),
+            (_, Some(reason)) => self.remote(
+                format!("reports: {reason} (HTTP {code})"),
+                "see its log, and try again",
+            ),
+            _ if html || code < 500 => self.not_ollama(),
+            _ => self.remote(format!("fails (HTTP {code})"), "see its log, and try again"),
+        }
+    }
+
+    fn remote(&self, what: String, hint: &str) -> LlmError {
+        LlmError::Remote {
+            host: self.host.clone(),
+            what,
+            hint: hint.to_owned(),
+        }
+    }
+
+    fn not_ollama(&self) -> LlmError {
+        self.remote(
+            "does not speak Ollama's language".to_owned(),
+            "check that the address (ollama_host) is Ollama's, which is usually port 11434",
+        )
+    }
+
+    fn silent(&self, waited: Duration) -> LlmError {
+        self.remote(
+            format!("gave no answer in {}", seconds(waited)),
+            "see whether it is still loading the model, or try a smaller model",
+        )
+    }
+
+    /// A request that got no response. Nothing of the error's own text is shown: it holds the URL.
+    fn unreachable(&self, error: &reqwest::Error) -> LlmError {
+        const START: &str = "start it with: ollama serve (or set ollama_host)";
+        if error.is_connect() {
+            if error.is_timeout() {
+                let waited = seconds(self.config.patience.connect);
+                return self.remote(format!("cannot be reached in {waited}"), START);
+            }
+            let mut cause = error.source();
+            while let Some(source) = cause {
+                if let Some(io) = source.downcast_ref::<std::io::Error>() {
+                    match io.kind() {
+                        std::io::ErrorKind::ConnectionRefused => {
+                            return self.remote("does not answer".to_owned(), START);
+                        }
+                        std::io::ErrorKind::InvalidData => {
+                            return self.remote(
+                                "makes no secure connection".to_owned(),
+                                "check its certificate, or whether the address (ollama_host) \
+                                 should begin with http:",
+                            );
+                        }
+                        _ => {}
+                    }
+                }
+                if source.to_string().contains("dns error") {
+                    return self.remote(
+                        "cannot be found".to_owned(),
+                        "check its name in the address (ollama_host)",
+                    );
+                }
+                cause = source.source();
+            }
+            return self.remote("cannot be reached".to_owned(), START);
+        }
+        // It took the connection and then did not answer in HTTP.
+        self.remote(
+            "broke off before it answered".to_owned(),
+            "see its log, and check the address (ollama_host)",
+        )
+    }
+}
+
+/// An answer on its way.
+struct Answer {
+    ollama: Ollama,
+    response: reqwest::Response,
+    decoder: ChatDecoder,
+    thoughts: ThinkFilter,
+    /// For the first piece; after it each has [`Patience::next`].
+    deadline: Option<Instant>,
+}
+
+impl Answer {
+    /// The next text, with what gives the one after it.
+    async fn next(mut self) -> Result<Option<(Delta, Option<Self>)>, LlmError> {
+        loop {
+            while let Some(event) = self.decoder.next() {
+                match event.map_err(|e| self.broken(e))? {
+                    ChatEvent::Text(piece) => {
+                        let text = self.thoughts.push(&piece);
+                        if !text.is_empty() {
+                            return Ok(Some((Delta::Text(text), Some(self))));
+                        }
+                    }
+                    ChatEvent::Done(usage) => {
+                        debug!(?usage, "answer complete");
+                        let text = self.thoughts.finish();
+                        return Ok((!text.is_empty()).then_some((Delta::Text(text), None)));
+                    }
+                }
+            }
+            self.read().await?;
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), LlmError> {
+        let patience = self.ollama.config.patience;
+        let chunk = self.response.chunk();
+        let chunk = match self.deadline {
+            Some(deadline) => timeout_at(deadline, chunk).await,
+            None => timeout(patience.next, chunk).await,
+        };
+        match chunk {
+            Ok(Ok(Some(bytes))) => {
+                self.deadline = None;
+                self.decoder.push(&bytes);
+            }
+            // A connection that breaks and one that ends too soon are the same to the listener.
+            Ok(Ok(None) | Err(_)) => self.decoder.finish(),
+            Err(_) if self.deadline.is_some() => return Err(self.ollama.silent(patience.first)),
+            Err(_) => {
+                let what = format!(
+                    "fell silent within its answer for {}",
+                    seconds(patience.next)
+                );
+                return Err(self.ollama.remote(what, "see its log, and try again"));
+            }
+        }
+        Ok(())
+    }
+
+    fn broken(&self, error: StreamError) -> LlmError {
+        match error {
+            StreamError::Cut => self.ollama.remote(
+                "broke off within its answer".to_owned(),
+                "see its log, and try again",
+            ),
+            StreamError::Failed(reason) => self.ollama.remote(
+                format!("reports: {}", one_line(&reason)),
+                "see its log, and try again",
+            ),
+            StreamError::Garbage | StreamError::LineTooLong => self.ollama.not_ollama(),
+        }
+    }
+}
+
+/// A body, of which 4 MiB are enough: the longest wanted is a list of models.
+async fn bounded_body(mut response: reqwest::Response) -> Vec<u8> {
+    const MAX: usize = 4 << 20;
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        if body.len() + chunk.len() > MAX {
+            break;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    body
+}
+
+/// The address with a path that ends in a slash, so that `api/chat` can be joined.
+fn base_url(url: &str) -> Result<Url, LlmError> {
+    let wrong = |reason: &str| LlmError::Setting {
+        key: "ollama_host",
+        reason: reason.to_owned(),
+    };
+    const EXAMPLE: &str = "it is no address; one looks like http://localhost:11434";
+    let mut base = Url::parse(url.trim()).map_err(|_| wrong(EXAMPLE))?;
+    // `localhost:11434` parses, as a path under the scheme `localhost`.
+    if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
+        return Err(wrong(EXAMPLE));
+    }
+    base.set_query(None);
+    base.set_fragment(None);
+    if !base.path().ends_with('/') {
+        let path = format!("{}/", base.path());
+        base.set_path(&path);
+    }
+    Ok(base)
+}
+
+/// The address for people: without credentials and the last slash.
+fn shown(base: &Url) -> String {
+    let mut url = base.clone();
+    // These fail only for addresses without a host, which `base_url` refuses.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The first words of what a server says about itself, on one line.
+fn one_line(text: &str) -> String {
+    const MAX: usize = 200;
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words: String = words.chars().filter(|c| !c.is_control()).collect();
+    match words.char_indices().nth(MAX) {
+        Some((end, _)) => format!("{} …", &words[..end]),
+        None => words,
+    }
+}
+
+fn seconds(d: Duration) -> String {
+    format!("{:.0} s", d.as_secs_f64().max(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ollama(url: &str) -> Ollama {
+        let config = OllamaConfig {
+            url: url.to_owned(),
+            ..OllamaConfig::default()
+        };
+        Ollama::new(config).expect("an address")
+    }
+
+    #[test]
+    fn the_request_is_what_ollama_expects() {
+        let config = OllamaConfig {
+            model: "qwen3:4b".to_owned(),
+            num_ctx: 4096,
+            keep_alive: Some(Duration::from_secs(1800)),
+            temperature: 0.5,
+            ..OllamaConfig::default()
+        };
+        let ollama = Ollama::new(config).expect("an address");
+        let messages = [
+            Message::System("s".to_owned()),
+            Message::User("u".to_owned()),
+            Message::Assistant("a".to_owned()),
+        ];
+        let body = ollama.chat_body(&messages, None);
+        assert_eq!(body["model"], "qwen3:4b");
+        assert_eq!(body["stream"], true);
+        assert_eq!(body["think"], false);
+        assert_eq!(body["keep_alive"], "1800s");
+        let options = serde_json::json!({"num_ctx": 4096, "temperature": 0.5});
+        assert_eq!(body["options"], options);
+        let roles: Vec<_> = (0..3)
+            .map(|i| body["messages"][i]["role"].clone())
+            .collect();
+        assert_eq!(roles, ["system", "user", "assistant"]);
+        assert_eq!(body["messages"][1]["content"], "u");
+        let forever = super::tests::ollama("http://x").chat_body(&[], Some(1));
+        assert_eq!(forever["keep_alive"], -1);
+        assert_eq!(forever["options"]["num_predict"], 1);
+    }
+
+    #[test]
+    fn addresses_of_all_shapes_lead_to_the_api() {
+        for (url, chat, host) in [
+            ("http://h:1", "http://h:1/api/chat", "http://h:1"),
+            ("http://h:1/", "http://h:1/api/chat", "http://h:1"),
+            (
+                "https://h/ollama",
+                "https://h/ollama/api/chat",
+                "https://h/ollama",
+            ),
+            (" http://h/a/?x=1#y ", "http://h/a/api/chat", "http://h/a"),
+            (
+                "http://u:secret@h",
+                "http://u:secret@h/api/chat",
+                "http://h",
+            ),
+            (
+                "http://[::1]:11434",
+                "http://[::1]:11434/api/chat",
+                "http://[::1]:11434",
+            ),
+        ] {
+            let ollama = ollama(url);
+            assert_eq!(ollama.at("api/chat").as_str(), chat);
+            assert_eq!(ollama.host, host);
+            assert!(!format!("{ollama:?} {}", ollama.name()).contains("secret"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_a_wrong_setting_and_not_repeated() {
+        for url in [
+            "",
+            "localhost:11434",
+            "u:secret@h",
+            "ftp://h",
+            "http://",
+            "/api",
+        ] {
+            let config = OllamaConfig {
+                url: url.to_owned(),
+                ..OllamaConfig::default()
+            };
+            let error = Ollama::new(config).expect_err(url);
+            assert_eq!(error.fault(), crate::fault::Fault::Request);
+            assert!(error.to_string().contains("ollama_host"), "{error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_model_without_a_tag_is_the_latest() {
+        let info = |name: &str| ModelInfo {
+            name: name.to_owned(),
+            bytes: 0,
+        };
+        assert!(info("qwen3:latest").is("qwen3"));
+        assert!(info("qwen3:latest").is("qwen3:latest"));
+        assert!(info("qwen3:4b").is("qwen3:4b"));
+        assert!(!info("qwen3:4b").is("qwen3"));
+        assert!(!info("qwen3:4b").is("qwen3:8b"));
+    }
+
+    #[test]
+    fn a_servers_long_story_becomes_a_short_line() {
+        assert_eq!(one_line("a\n\tb\u{1b}[0m c"), "a b[0m c");
+        assert_eq!(one_line(&"é".repeat(1000)).chars().count(), 202);
+    }
+}
