@@ -1,0 +1,201 @@
+//! What people call a Whisper model, and where that is in the store: names of the manifest, sizes
+//! (`base`, `tiny.en`), repositories of a hub (`Systran/faster-whisper-small`), folders.
+
+use std::path::{Path, PathBuf};
+
+use super::{Model, ModelsError, Role, State, Store};
+
+/// Sizes that `Systran/faster-whisper-<size>` exists for.
+const SIZES: [&str; 11] = [
+    "tiny",
+    "tiny.en",
+    "base",
+    "base.en",
+    "small",
+    "small.en",
+    "medium",
+    "medium.en",
+    "large-v1",
+    "large-v2",
+    "large-v3",
+];
+
+/// The best known conversion of the turbo model.
+const TURBO: &str = "deepdml/faster-whisper-large-v3-turbo-ct2";
+
+/// What a name given to `pull` means.
+#[derive(Clone, Debug)]
+pub(crate) enum Wanted<'a> {
+    /// A model of the manifest.
+    Known(&'a Model),
+    /// A repository of the hub with a CTranslate2 Whisper model.
+    Repo(String),
+}
+
+/// Whether `name` is `org/name` as the hub spells it: it also names a folder, so nothing else may pass.
+pub(crate) fn is_repo(name: &str) -> bool {
+    let part = |p: &str| {
+        !p.is_empty()
+            && p.len() <= 96
+            && !p.starts_with(['.', '-'])
+            && !p.contains("--")
+            && !p.contains("..")
+            && p.chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+    };
+    name.split_once('/')
+        .is_some_and(|(org, repo)| part(org) && part(repo))
+}
+
+/// The repository of a size; `None` if `name` is no size.
+fn repo_of_size(name: &str) -> Option<String> {
+    match name {
+        "large" => Some("Systran/faster-whisper-large-v3".to_owned()),
+        "turbo" | "large-v3-turbo" => Some(TURBO.to_owned()),
+        size if SIZES.contains(&size) => Some(format!("Systran/faster-whisper-{size}")),
+        _ => None,
+    }
+}
+
+impl Store {
+    /// What is to be fetched for `name`.
+    pub(crate) fn wanted(&self, name: &str) -> Result<Wanted<'_>, ModelsError> {
+        if let Some(model) = self.manifest().get(name) {
+            return Ok(Wanted::Known(model));
+        }
+        if is_repo(name) {
+            return Ok(Wanted::Repo(name.to_owned()));
+        }
+        let size = name.strip_prefix("whisper-").unwrap_or(name);
+        if let Some(model) = self.manifest().get(&format!("whisper-{size}")) {
+            return Ok(Wanted::Known(model));
+        }
+        repo_of_size(size)
+            .map(Wanted::Repo)
+            .ok_or_else(|| self.unknown(name))
+    }
+
+    /// The CTranslate2 folder of the Whisper model `name`: a name of the manifest (`whisper-base`), a
+    /// size (`base`, `tiny.en`, `large-v3`, `turbo`), a repository (`Systran/faster-whisper-small`), a
+    /// folder of the store, or a path to a folder with a `model.bin`.
+    ///
+    /// # Errors
+    ///
+    /// When it is not on the disk, whole; the sentence says how to fetch it.
+    pub fn resolve_whisper(&self, name: &str) -> Result<PathBuf, ModelsError> {
+        let is_model = |folder: &Path| folder.join("model.bin").is_file();
+        if name.starts_with(['/', '.']) && is_model(Path::new(name)) {
+            return Ok(PathBuf::from(name));
+        }
+        let names = self.whisper_names(name);
+        for candidate in &names {
+            if self.state(candidate) == State::Present {
+                return Ok(self.path(candidate));
+            }
+        }
+        // Folders that a person put there: nobody knows their digests, so they are taken as they are.
+        let by_hand = !name.is_empty() && !name.contains("..");
+        if by_hand && names.is_empty() && is_model(&self.path(name)) {
+            return Ok(self.path(name));
+        }
+        if by_hand && is_model(Path::new(name)) {
+            return Ok(PathBuf::from(name));
+        }
+        match names.into_iter().next() {
+            Some(name) => Err(ModelsError::NotHere {
+                state: self.state(&name),
+                name,
+            }),
+            None => Err(self.unknown(name)),
+        }
+    }
+
+    /// Names in the store that `name` may stand for, best first.
+    fn whisper_names(&self, name: &str) -> Vec<String> {
+        let size = name
+            .strip_prefix("Systran/faster-whisper-")
+            .or_else(|| name.strip_prefix("whisper-"))
+            .unwrap_or(name);
+        let mut names = Vec::new();
+        for known in [name, &format!("whisper-{size}")] {
+            let stt = self.manifest().get(known).filter(|m| m.role == Role::Stt);
+            if let Some(model) = stt
+                && !names.contains(&model.name)
+            {
+                names.push(model.name.clone());
+            }
+        }
+        if is_repo(name) {
+            names.push(name.to_owned());
+        } else if let Some(repo) = repo_of_size(size) {
+            names.push(repo);
+        }
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_hub_would_accept_is_a_repository() {
+        for good in ["Systran/faster-whisper-base", "a/b", "a_b/c.d-e"] {
+            assert!(is_repo(good), "{good}");
+        }
+        for bad in [
+            "base", "a/b/c", "../b", "a/..", "a/.b", "/b", "a/", "a--b/c", "a/b c", "a/b?x",
+            "C:\\/b",
+        ] {
+            assert!(!is_repo(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_name_a_model_finds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        assert_eq!(
+            store.whisper_names("Systran/faster-whisper-base"),
+            ["whisper-base", "Systran/faster-whisper-base"]
+        );
+        assert_eq!(store.whisper_names("tiny.en")[0], "whisper-tiny.en");
+        assert_eq!(
+            store.whisper_names("whisper-small"),
+            ["Systran/faster-whisper-small"]
+        );
+        assert_eq!(store.whisper_names("turbo"), [TURBO]);
+        assert_eq!(
+            store.whisper_names("kokoro-82m"),
+            [""; 0],
+            "that is no Whisper model"
+        );
+        let error = store.resolve_whisper("base").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the model whisper-base is missing; fetch it with: caal models pull whisper-base"
+        );
+        let error = store.resolve_whisper("large-v3").unwrap_err().to_string();
+        assert!(
+            error.ends_with("caal models pull Systran/faster-whisper-large-v3"),
+            "{error}"
+        );
+        let error = store.resolve_whisper("bse").unwrap_err().to_string();
+        assert!(error.contains("no model called \"bse\""), "{error}");
+    }
+
+    #[test]
+    fn a_folder_with_a_model_in_it_is_taken_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().join("store"));
+        let own = dir.path().join("own");
+        std::fs::create_dir_all(&own).unwrap();
+        let name = own.to_str().unwrap();
+        assert!(store.resolve_whisper(name).is_err());
+        std::fs::write(own.join("model.bin"), "x").unwrap();
+        assert_eq!(store.resolve_whisper(name).unwrap(), own);
+        std::fs::create_dir_all(store.path("mine")).unwrap();
+        std::fs::write(store.path("mine").join("model.bin"), "x").unwrap();
+        assert_eq!(store.resolve_whisper("mine").unwrap(), store.path("mine"));
+    }
+}
