@@ -5,3 +5,4 @@
 mod docs;
 mod process;
 mod support;
+mod turn_taking;

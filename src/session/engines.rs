@@ -1,0 +1,39 @@
+//! What a session is built from: the engines it asks and the models its ear needs, all behind their
+//! ports. `app` fills these; nothing here knows a concrete model.
+
+use std::sync::Arc;
+
+use crate::{
+    endpoint::TurnEndModel, llm::Llm, stt::Stt, tts::Tts, vad::SpeechModel, wake::WakeModel,
+};
+
+/// The engines that all sessions of a process share.
+#[derive(Clone)]
+pub struct Engines {
+    /// Speech to words.
+    pub stt: Arc<dyn Stt>,
+    /// Words to words.
+    pub llm: Arc<dyn Llm>,
+    /// Words to sound.
+    pub tts: Arc<dyn Tts>,
+}
+
+/// The models of one microphone stream. They keep state, so every session has its own.
+pub struct EarModels {
+    /// Speech or not.
+    pub speech: Box<dyn SpeechModel>,
+    /// The wake words; `None` where the session is always on.
+    pub wake: Option<Box<dyn WakeModel>>,
+    /// Is the user done? `None`: every pause waits as long as the default says.
+    pub turn_end: Option<Box<dyn TurnEndModel>>,
+}
+
+impl std::fmt::Debug for Engines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engines")
+            .field("stt", &self.stt.name())
+            .field("llm", &self.llm.name())
+            .field("tts", &self.tts.name())
+            .finish()
+    }
+}

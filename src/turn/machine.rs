@@ -1,0 +1,764 @@
+//! The turn-taking rules as one state machine.
+//!
+//! Sans-IO: time comes in with every input, work goes out as [`Output`]s. The driver's contract is
+//! *one* [`TurnMachine::handle`], then [`TurnMachine::poll_output`] until it gives `None`, then wait
+//! for an input or for [`TurnMachine::deadline`].
+//!
+//! ```text
+//!            Wake                 SpeechStarted            SpeechEnded
+//!  Asleep ─────────▶ Awake ─────────────────────▶ Hearing ─────────────▶ Settling ── judge, draft
+//!    ▲                │ ▲                          ▲  ▲                     │
+//!    │ follow-up over │ │ reply over (+ Echo)      │  └── SpeechStarted ────┤ silent long enough:
+//!    └────────────────┘ │                          │                        ▼ words there already?
+//!                    Speaking ◀── first sound ── Thinking ◀── words ─ Transcribing
+//!                      │  ▲                        │  ▲
+//!        SpeechStarted │  │ SpeechEnded in time    │  │ the same before anything was audible:
+//!          hush at once▼  │ unhush                 ▼  │ the words are carried into the next turn
+//!                    Overlapped ── barge-in delay over: cancel ─▶ Hearing
+//! ```
+//!
+//! Every state in which something is awaited has a deadline, so that no engine, ear or speaker that
+//! falls silent can hold the floor.
+
+use std::{collections::VecDeque, fmt, time::Duration};
+
+use super::{
+    config::{Activation, Duplex, TurnConfig},
+    io::{Attention, CancelReason, Input, Output, Phase, Prompt, ReplyId, Take, Trouble, TurnId},
+};
+use crate::{clock::At, fault::Fault};
+
+/// Announcements that wait for the floor. When full the oldest is dropped: news goes stale.
+const MAX_ANNOUNCEMENTS: usize = 16;
+
+/// How much longer to stay awake after a noise without words. Short, so that a noisy room does not
+/// keep the assistant awake.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The user's turn while it is being heard.
+#[derive(Clone, Debug)]
+struct Turn {
+    id: TurnId,
+    /// Which pause comes next, or is present.
+    pause: u32,
+    /// Since when the user has been speaking, this time.
+    since: At,
+    /// Speech before that.
+    spoken: Duration,
+    /// When it becomes too long.
+    ceiling: At,
+    /// Until when to stay awake if it turns out to be nothing.
+    awake_until: At,
+}
+
+impl Turn {
+    fn take(&self) -> Take {
+        Take {
+            turn: self.id,
+            pause: self.pause,
+        }
+    }
+
+    /// The user speaks on.
+    fn resumed(mut self, now: At) -> Self {
+        self.pause += 1;
+        self.since = now;
+        self
+    }
+}
+
+/// The transcription that runs ahead of the decision.
+#[derive(Clone, Debug)]
+enum Draft {
+    Due(At),
+    Asked,
+    Words(String),
+    Failed(Fault),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Answer,
+    Announcement,
+    Apology,
+}
+
+/// Where an exchange leads back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Awake,
+    Asleep,
+}
+
+/// The one live reply.
+#[derive(Clone, Copy, Debug)]
+struct Live {
+    id: ReplyId,
+    kind: Kind,
+    then: Then,
+}
+
+/// How far the reply under an overlap had got.
+#[derive(Clone, Copy, Debug)]
+enum Under {
+    Unheard { until: At },
+    Heard,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Asleep,
+    /// `None`: for good.
+    Awake {
+        until: Option<At>,
+    },
+    Hearing {
+        turn: Turn,
+    },
+    Settling {
+        turn: Turn,
+        silent_since: At,
+        until: At,
+        draft: Draft,
+    },
+    Transcribing {
+        turn: Turn,
+        until: At,
+    },
+    Thinking {
+        live: Live,
+        until: At,
+    },
+    Speaking {
+        live: Live,
+        until: At,
+    },
+    Overlapped {
+        live: Live,
+        under: Under,
+        turn: Turn,
+        decide: At,
+    },
+    Echo {
+        then: Then,
+        until: At,
+    },
+}
+
+/// See the module's text.
+pub struct TurnMachine {
+    config: TurnConfig,
+    state: State,
+    turns: u64,
+    replies: u64,
+    /// Words of the user that no audible reply has answered yet, in the order said.
+    carried: Vec<String>,
+    announcements: VecDeque<String>,
+    /// Until when the room rings from a reply that was cut.
+    rings_until: At,
+    outbox: VecDeque<Output>,
+}
+
+impl TurnMachine {
+    /// At rest, with what that means for ears and displays in the outbox.
+    pub fn new(config: TurnConfig) -> Self {
+        let state = match config.activation {
+            Activation::WakeWord => State::Asleep,
+            Activation::AlwaysOn => State::Awake { until: None },
+        };
+        let mut machine = Self {
+            config,
+            state,
+            turns: 0,
+            replies: 0,
+            carried: Vec::new(),
+            announcements: VecDeque::new(),
+            rings_until: At::START,
+            outbox: VecDeque::new(),
+        };
+        machine.emit(Output::Attend(machine.attention()));
+        machine.emit(Output::Show(machine.phase()));
+        machine
+    }
+
+    /// Takes one input at `now`, which never runs backwards. Outputs of the last call must have been
+    /// drained.
+    pub fn handle(&mut self, now: At, input: Input) {
+        debug_assert!(
+            self.outbox.is_empty(),
+            "drain poll_output before the next input"
+        );
+        let (phase, attention) = (self.phase(), self.attention());
+        let state = std::mem::replace(&mut self.state, State::Asleep);
+        self.state = self.next(now, state, input);
+        if self.attention() != attention {
+            self.emit(Output::Attend(self.attention()));
+        }
+        if self.phase() != phase {
+            self.emit(Output::Show(self.phase()));
+        }
+    }
+
+    /// The next thing to do; `None` when there is no more for now.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outbox.pop_front()
+    }
+
+    /// When to call [`Self::handle`] with [`Input::Tick`], if nothing else comes. `None` only at
+    /// rest.
+    pub fn deadline(&self) -> Option<At> {
+        match &self.state {
+            State::Asleep => None,
+            State::Awake { until } => *until,
+            State::Hearing { turn } => Some(turn.ceiling),
+            State::Settling {
+                until,
+                draft: Draft::Due(at),
+                ..
+            } => Some(*until.min(at)),
+            State::Settling { until, .. }
+            | State::Transcribing { until, .. }
+            | State::Thinking { until, .. }
+            | State::Speaking { until, .. }
+            | State::Echo { until, .. } => Some(*until),
+            State::Overlapped { decide, .. } => Some(*decide),
+        }
+    }
+
+    /// Nothing is going on and nothing is awaited.
+    pub fn at_rest(&self) -> bool {
+        matches!(self.state, State::Asleep | State::Awake { .. })
+    }
+
+    /// Who has the floor, for displays.
+    pub fn phase(&self) -> Phase {
+        match self.state {
+            State::Asleep
+            | State::Echo {
+                then: Then::Asleep, ..
+            } => Phase::Asleep,
+            State::Awake { .. }
+            | State::Hearing { .. }
+            | State::Settling { .. }
+            | State::Echo {
+                then: Then::Awake, ..
+            } => Phase::Listening,
+            State::Transcribing { .. } | State::Thinking { .. } => Phase::Thinking,
+            State::Overlapped {
+                under: Under::Unheard { .. },
+                ..
+            } => Phase::Thinking,
+            State::Speaking { .. } | State::Overlapped { .. } => Phase::Speaking,
+        }
+    }
+
+    /// What the ears are to do.
+    pub fn attention(&self) -> Attention {
+        let half = self.config.duplex == Duplex::Half;
+        match &self.state {
+            State::Asleep => Attention::WakeWord,
+            State::Speaking { .. } | State::Echo { .. } if half => Attention::Deaf,
+            State::Thinking { live, .. } | State::Speaking { live, .. }
+                if live.then == Then::Asleep =>
+            {
+                Attention::WakeWord
+            }
+            _ => Attention::Speech,
+        }
+    }
+
+    fn next(&mut self, now: At, state: State, input: Input) -> State {
+        use State::*;
+        match (state, input) {
+            // Its own echo.
+            (state, Input::SpeechStarted) if now < self.rings_until => state,
+
+            (Asleep | Awake { until: Some(_) }, Input::Wake) => self.awake(now),
+
+            (Awake { until }, Input::SpeechStarted) => {
+                let awake_until = until.unwrap_or(now);
+                Hearing {
+                    turn: self.capture(now, awake_until),
+                }
+            }
+            (Awake { until: Some(until) }, Input::Tick) if now >= until => Asleep,
+
+            (Hearing { turn }, Input::SpeechEnded { silent_for }) => {
+                self.settle(now, turn, silent_for)
+            }
+            (Hearing { turn }, Input::Tick) if now >= turn.ceiling => {
+                self.emit(Output::TurnOver { turn: turn.id });
+                self.transcribing(now, turn, Draft::Due(now))
+            }
+
+            (Settling { turn, .. }, Input::SpeechStarted) => {
+                self.emit(Output::Forget { take: turn.take() });
+                Hearing {
+                    turn: turn.resumed(now),
+                }
+            }
+            (
+                Settling {
+                    turn,
+                    silent_since,
+                    draft,
+                    ..
+                },
+                Input::TurnEnd { take, wait },
+            ) if take == turn.take() => {
+                let until = silent_since + wait.min(self.config.max_wait);
+                // The user seems to be done: no need to wait with the words.
+                let early = wait <= self.config.default_wait;
+                let draft = match draft {
+                    Draft::Due(_) if early => self.transcribe(&turn),
+                    draft => draft,
+                };
+                self.settled(
+                    now,
+                    Settling {
+                        turn,
+                        silent_since,
+                        until,
+                        draft,
+                    },
+                )
+            }
+            (
+                Settling {
+                    turn,
+                    silent_since,
+                    until,
+                    draft: Draft::Asked,
+                },
+                Input::Transcript { take, text },
+            ) if take == turn.take() => Settling {
+                turn,
+                silent_since,
+                until,
+                draft: Draft::Words(text),
+            },
+            (
+                Settling {
+                    turn,
+                    silent_since,
+                    until,
+                    draft: Draft::Asked,
+                },
+                Input::TranscriptFailed { take, fault },
+            ) if take == turn.take() => Settling {
+                turn,
+                silent_since,
+                until,
+                draft: Draft::Failed(fault),
+            },
+            (state @ Settling { .. }, Input::Tick) => self.settled(now, state),
+
+            (Transcribing { turn, .. }, Input::Transcript { take, text })
+                if take == turn.take() =>
+            {
+                self.words(now, &turn, text)
+            }
+            (Transcribing { turn, .. }, Input::TranscriptFailed { take, fault })
+                if take == turn.take() =>
+            {
+                self.emit(Output::Release { turn: turn.id });
+                self.apologise(now, Trouble::Failed(fault))
+            }
+            // Spoken on before the words were known: one longer turn. Past the ceiling it is not
+            // taken up again, or an endless voice would hold the floor.
+            (Transcribing { turn, .. }, Input::SpeechStarted) if now < turn.ceiling => {
+                self.emit(Output::Forget { take: turn.take() });
+                Hearing {
+                    turn: turn.resumed(now),
+                }
+            }
+            (Transcribing { turn, until }, Input::Tick) if now >= until => {
+                self.emit(Output::Release { turn: turn.id });
+                self.apologise(now, Trouble::TooSlow)
+            }
+
+            (Thinking { live, .. }, Input::ReplyAudible { reply }) if reply == live.id => {
+                self.answered(live);
+                Speaking {
+                    live,
+                    until: now + self.config.stall_limit,
+                }
+            }
+            (Speaking { live, .. }, Input::ReplyProgress { reply }) if reply == live.id => {
+                Speaking {
+                    live,
+                    until: now + self.config.stall_limit,
+                }
+            }
+            (Thinking { live, .. }, Input::ReplyOver { reply }) if reply == live.id => {
+                self.answered(live); // without a sound: there was nothing to say
+                self.rest(now, live.then)
+            }
+            (Speaking { live, .. }, Input::ReplyOver { reply }) if reply == live.id => {
+                self.fade(now, live.then)
+            }
+            (Thinking { live, until }, Input::SpeechStarted) if live.then == Then::Awake => {
+                self.overlap(now, live, Under::Unheard { until })
+            }
+            (Speaking { live, .. }, Input::SpeechStarted)
+                if live.then == Then::Awake && self.config.duplex == Duplex::Full =>
+            {
+                self.overlap(now, live, Under::Heard)
+            }
+            (Thinking { live, .. }, Input::Wake) if live.then == Then::Asleep => {
+                self.cancel(live, CancelReason::Superseded);
+                self.awake(now)
+            }
+            (Speaking { live, .. }, Input::Wake) if live.then == Then::Asleep => {
+                self.cut(now, live, CancelReason::Superseded);
+                self.awake(now)
+            }
+            (Thinking { live, until }, Input::Tick) if now >= until => {
+                self.cancel(live, CancelReason::TooSlow);
+                self.too_slow(now, live)
+            }
+            (Speaking { live, until }, Input::Tick) if now >= until => {
+                self.cut(now, live, CancelReason::TooSlow);
+                self.too_slow(now, live)
+            }
+
+            (
+                Overlapped {
+                    live, under, turn, ..
+                },
+                Input::SpeechEnded { .. },
+            ) => {
+                self.emit(Output::Release { turn: turn.id });
+                self.emit(Output::Unhush { reply: live.id });
+                match under {
+                    Under::Unheard { until } => Thinking { live, until },
+                    Under::Heard => Speaking {
+                        live,
+                        until: now + self.config.stall_limit,
+                    },
+                }
+            }
+            (
+                Overlapped {
+                    live, turn, decide, ..
+                },
+                Input::Tick,
+            ) if now >= decide => {
+                self.cancel(live, CancelReason::BargeIn);
+                Hearing { turn }
+            }
+            (Overlapped { live, turn, .. }, Input::ReplyOver { reply }) if reply == live.id => {
+                Hearing { turn }
+            }
+
+            (Echo { then, until }, Input::Tick) if now >= until => self.rest(now, then),
+
+            (state, Input::Typed { text }) => self.typed(now, state, &text),
+            (state, Input::Announce { text }) => self.announce(now, state, text),
+            (state, Input::Interrupt) => self.interrupt(now, state),
+
+            // Everything else is late, early or already true.
+            (state, _) => state,
+        }
+    }
+
+    /// A pause begins: ask whether it is the end, and wait.
+    fn settle(&mut self, now: At, mut turn: Turn, silent_for: Duration) -> State {
+        let silent_since = now.saturating_sub(silent_for).max(turn.since);
+        turn.spoken += silent_since - turn.since;
+        self.emit(Output::JudgeTurnEnd { take: turn.take() });
+        let until = silent_since + self.config.default_wait.min(self.config.max_wait);
+        let draft = Draft::Due(silent_since + self.config.draft_after);
+        self.settled(
+            now,
+            State::Settling {
+                turn,
+                silent_since,
+                until,
+                draft,
+            },
+        )
+    }
+
+    /// Does what is due in a pause.
+    fn settled(&mut self, now: At, state: State) -> State {
+        let State::Settling {
+            turn,
+            silent_since,
+            until,
+            draft,
+        } = state
+        else {
+            return state;
+        };
+        if now < until && now < turn.ceiling {
+            let draft = match draft {
+                Draft::Due(at) if now >= at => self.transcribe(&turn),
+                draft => draft,
+            };
+            // A pause ends with its turn's ceiling at the latest.
+            let until = until.min(turn.ceiling.max(now));
+            return State::Settling {
+                turn,
+                silent_since,
+                until,
+                draft,
+            };
+        }
+        if turn.spoken < self.config.min_speech {
+            self.emit(Output::Release { turn: turn.id });
+            return self.no_words(now, &turn);
+        }
+        self.emit(Output::TurnOver { turn: turn.id });
+        self.transcribing(now, turn, draft)
+    }
+
+    /// The turn is over; its words may be there already.
+    fn transcribing(&mut self, now: At, turn: Turn, draft: Draft) -> State {
+        match draft {
+            Draft::Words(text) => return self.words(now, &turn, text),
+            Draft::Failed(fault) => {
+                self.emit(Output::Release { turn: turn.id });
+                return self.apologise(now, Trouble::Failed(fault));
+            }
+            Draft::Asked => {}
+            Draft::Due(_) => {
+                self.transcribe(&turn);
+            }
+        }
+        let until = now + self.config.transcribe_limit + turn.spoken;
+        State::Transcribing { turn, until }
+    }
+
+    fn transcribe(&mut self, turn: &Turn) -> Draft {
+        self.emit(Output::Transcribe { take: turn.take() });
+        Draft::Asked
+    }
+
+    /// The words of a turn that is over.
+    fn words(&mut self, now: At, turn: &Turn, text: String) -> State {
+        self.emit(Output::Release { turn: turn.id });
+        self.carry(&text);
+        self.no_words(now, turn)
+    }
+
+    /// Answers what is still unanswered, or goes back to waiting.
+    fn no_words(&mut self, now: At, turn: &Turn) -> State {
+        if !self.carried.is_empty() {
+            return self.answer(now);
+        }
+        match self.rest(now, Then::Awake) {
+            // A noise does not earn a whole follow-up.
+            State::Awake { until: Some(_) } => {
+                let until = turn.awake_until.max(now + GRACE.min(self.config.follow_up));
+                State::Awake { until: Some(until) }
+            }
+            state => state,
+        }
+    }
+
+    fn overlap(&mut self, now: At, live: Live, under: Under) -> State {
+        self.emit(Output::Hush { reply: live.id });
+        let turn = self.capture(now, now);
+        State::Overlapped {
+            live,
+            under,
+            turn,
+            decide: now + self.config.barge_in_delay,
+        }
+    }
+
+    /// The assistant has just fallen silent.
+    fn fade(&mut self, now: At, then: Then) -> State {
+        match self.config.duplex {
+            Duplex::Half => State::Echo {
+                then,
+                until: now + self.config.echo_tail,
+            },
+            Duplex::Full => self.rest(now, then),
+        }
+    }
+
+    fn too_slow(&mut self, now: At, live: Live) -> State {
+        self.answered(live);
+        match live.kind {
+            Kind::Answer => self.apologise(now, Trouble::TooSlow),
+            Kind::Announcement | Kind::Apology => self.rest(now, live.then),
+        }
+    }
+
+    fn typed(&mut self, now: At, state: State, text: &str) -> State {
+        use State::*;
+        if text.trim().is_empty() {
+            return state;
+        }
+        match state {
+            // What is being said belongs to it: both are answered together.
+            Hearing { .. } | Settling { .. } | Transcribing { .. } => {
+                self.carry(text);
+                state
+            }
+            Overlapped { live, turn, .. } => {
+                self.cancel(live, CancelReason::Superseded);
+                self.carry(text);
+                Hearing { turn }
+            }
+            Thinking { live, .. } => {
+                self.cancel(live, CancelReason::Superseded);
+                self.carry(text);
+                self.answer(now)
+            }
+            Speaking { live, .. } => {
+                self.cut(now, live, CancelReason::Superseded);
+                self.carry(text);
+                self.answer(now)
+            }
+            Asleep | Awake { .. } | Echo { .. } => {
+                self.carry(text);
+                self.answer(now)
+            }
+        }
+    }
+
+    fn announce(&mut self, now: At, state: State, text: String) -> State {
+        if text.trim().is_empty() {
+            return state;
+        }
+        if self.announcements.len() == MAX_ANNOUNCEMENTS {
+            self.announcements.pop_front();
+        }
+        self.announcements.push_back(text);
+        match state {
+            State::Asleep => self.rest(now, Then::Asleep),
+            State::Awake { .. } => self.rest(now, Then::Awake),
+            busy => busy,
+        }
+    }
+
+    fn interrupt(&mut self, now: At, state: State) -> State {
+        use State::*;
+        match state {
+            Thinking { live, .. } => {
+                self.cancel(live, CancelReason::Interrupted);
+                self.answered(live);
+                self.rest(now, live.then)
+            }
+            Speaking { live, .. } => {
+                self.cancel(live, CancelReason::Interrupted);
+                self.fade(now, live.then)
+            }
+            Overlapped { live, turn, .. } => {
+                self.cancel(live, CancelReason::Interrupted);
+                self.answered(live);
+                Hearing { turn }
+            }
+            Transcribing { turn, .. } => {
+                self.emit(Output::Release { turn: turn.id });
+                self.carried.clear();
+                self.rest(now, Then::Awake)
+            }
+            state => state,
+        }
+    }
+
+    fn awake(&self, now: At) -> State {
+        State::Awake {
+            until: match self.config.activation {
+                Activation::WakeWord => Some(now + self.config.follow_up),
+                Activation::AlwaysOn => None,
+            },
+        }
+    }
+
+    /// Nobody speaks: the next announcement, or waiting.
+    fn rest(&mut self, now: At, then: Then) -> State {
+        if let Some(text) = self.announcements.pop_front() {
+            return self.reply(now, Prompt::Verbatim(text), Kind::Announcement, then);
+        }
+        match (self.config.activation, then) {
+            (Activation::WakeWord, Then::Asleep) => State::Asleep,
+            _ => self.awake(now),
+        }
+    }
+
+    fn answer(&mut self, now: At) -> State {
+        let words = self.carried.join(" ");
+        self.reply(now, Prompt::User(words), Kind::Answer, Then::Awake)
+    }
+
+    fn apologise(&mut self, now: At, trouble: Trouble) -> State {
+        self.carried.clear();
+        self.reply(now, Prompt::Apology(trouble), Kind::Apology, Then::Awake)
+    }
+
+    fn reply(&mut self, now: At, prompt: Prompt, kind: Kind, then: Then) -> State {
+        self.replies += 1;
+        let id = ReplyId(self.replies);
+        self.emit(Output::StartReply { reply: id, prompt });
+        let then = match self.config.activation {
+            Activation::WakeWord => then,
+            Activation::AlwaysOn => Then::Awake,
+        };
+        State::Thinking {
+            live: Live { id, kind, then },
+            until: now + self.config.think_limit,
+        }
+    }
+
+    /// The user's words have had their reply.
+    fn answered(&mut self, live: Live) {
+        if live.kind != Kind::Announcement {
+            self.carried.clear();
+        }
+    }
+
+    fn capture(&mut self, now: At, awake_until: At) -> Turn {
+        self.turns += 1;
+        let id = TurnId(self.turns);
+        self.emit(Output::Capture { turn: id });
+        Turn {
+            id,
+            pause: 1,
+            since: now,
+            spoken: Duration::ZERO,
+            ceiling: now + self.config.max_turn,
+            awake_until,
+        }
+    }
+
+    fn cancel(&mut self, live: Live, why: CancelReason) {
+        self.emit(Output::Cancel {
+            reply: live.id,
+            why,
+        });
+    }
+
+    /// Cancels a reply that was being heard.
+    fn cut(&mut self, now: At, live: Live, why: CancelReason) {
+        self.cancel(live, why);
+        if self.config.duplex == Duplex::Half {
+            self.rings_until = now + self.config.echo_tail;
+        }
+    }
+
+    fn carry(&mut self, text: &str) {
+        let text = text.trim();
+        if !text.is_empty() {
+            self.carried.push(text.to_owned());
+        }
+    }
+
+    fn emit(&mut self, output: Output) {
+        self.outbox.push_back(output);
+    }
+}
+
+/// The state without what people said.
+impl fmt::Debug for TurnMachine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TurnMachine")
+            .field("phase", &self.phase())
+            .field("deadline", &self.deadline())
+            .finish_non_exhaustive()
+    }
+}
