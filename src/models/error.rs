@@ -37,6 +37,12 @@ pub enum ModelsError {
         /// Every source that was tried, and why it failed.
         attempts: Vec<Attempt>,
     },
+    /// Several models could not be had, each for its own reason.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<ModelsError>),
+    /// Another process is fetching into the store.
+    #[error("another caal is fetching models into {}; wait for it, or stop it", .0.display())]
+    InUse(PathBuf),
     /// The disk is too full.
     #[error(
         "the disk of {} has too little room: {needed} bytes ({}) are needed{}; make room, or put the models on another disk", path.display(), people(*needed), free.map(|n| format!(" and {n} ({}) are free", people(n))).unwrap_or_default()
@@ -70,6 +76,11 @@ impl ModelsError {
             | ModelsError::NotIntact(..)
             | ModelsError::DiskFull { .. }
             | ModelsError::Disk { .. } => Fault::Request,
+            ModelsError::InUse(_) => Fault::Busy,
+            ModelsError::Several(errors) => {
+                let remote = errors.iter().find(|e| e.fault() != Fault::Request);
+                remote.map_or(Fault::Request, ModelsError::fault)
+            }
             ModelsError::NoSource { attempts, .. } => {
                 let all_ours = attempts.iter().all(|a| a.fault == Fault::Request);
                 if all_ours {

@@ -209,20 +209,30 @@ impl Store {
     ///
     /// When there is no such folder, or the disk refuses.
     pub fn remove(&self, name: &str) -> Result<u64, ModelsError> {
-        let known = self.manifest.get(name).is_some() || super::whisper::is_repo(name);
+        self.check_name(name)?;
         let folder = self.path(name);
-        if !known {
-            return Err(self.unknown(name));
-        }
         if !folder.is_dir() {
             return Err(ModelsError::Unknown {
                 name: name.to_owned(),
                 hint: format!("on this disk: {} does not exist", folder.display()),
             });
         }
+        // A pull in the middle of this model would be left without its folder.
+        let lock = self.try_lock();
+        if matches!(lock, Ok(None)) {
+            return Err(ModelsError::InUse(self.root.clone()));
+        }
         let freed = size_of(&folder);
         fs::remove_dir_all(&folder).map_err(|e| ModelsError::disk("delete", &folder, e))?;
         Ok(freed)
+    }
+
+    /// Whether `name` may name a model of the store.
+    pub(crate) fn check_name(&self, name: &str) -> Result<(), ModelsError> {
+        if self.manifest.get(name).is_some() || super::whisper::is_repo(name) {
+            return Ok(());
+        }
+        Err(self.unknown(name))
     }
 
     /// The error for a name that nobody knows.
