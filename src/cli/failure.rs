@@ -55,6 +55,7 @@ from_room!(
     crate::endpoint::EndpointError,
     crate::engine::RuntimeError,
     crate::llm::LlmError,
+    crate::models::ModelsError,
     crate::settings::SettingsError,
     crate::stt::SttError,
     crate::tts::TtsError,

@@ -2,6 +2,7 @@
 
 pub mod bench;
 mod failure;
+mod models;
 mod serve;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -65,6 +66,8 @@ pub struct Global {
 pub enum Command {
     /// Run the server: HTTP API on :8889.
     Serve(serve::Args),
+    /// Model files: list, pull, verify, rm.
+    Models(models::Args),
 }
 
 impl Cli {
@@ -101,6 +104,7 @@ impl Cli {
     pub async fn run(self, settings: Settings) -> Result<ExitCode, Failure> {
         match self.command {
             Command::Serve(args) => serve::run(args, settings).await,
+            Command::Models(args) => models::run(args, settings).await,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! line, the settings file (`settings.json`), the environment, a `.env` file in the working folder,
 //! the default. This is the only place that reads the environment.
 
+mod hub;
 mod resolve;
 mod source;
 mod table;

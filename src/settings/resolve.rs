@@ -6,7 +6,7 @@ use super::{
     source::Sources,
     table::{Kind, ROWS, Row},
 };
-use crate::{engine::Device, fault::Fault};
+use crate::{engine::Device, fault::Fault, models::HubOptions};
 
 /// Which language model answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,7 @@ pub enum LlmProvider {
 pub struct Settings {
     pub data_dir: PathBuf,
     pub models_dir: PathBuf,
+    pub hub: HubOptions,
     pub device: Device,
     pub threads: Option<NonZeroUsize>,
     pub onnxruntime: Option<PathBuf>,
@@ -97,6 +98,7 @@ impl Settings {
             data_dir: sources.data_dir.clone(),
             models_dir: path(reader.text("models_dir"))
                 .unwrap_or_else(|| sources.data_dir.join("models")),
+            hub: HubOptions::from_env(&sources.environment),
             device: match reader.text("device").as_str() {
                 "cuda" => Device::Cuda,
                 _ => Device::Cpu,
