@@ -10,6 +10,7 @@ mod rechunk;
 mod resample;
 pub mod wav;
 
+pub(crate) use pcm::rms;
 pub use pcm::{AnyPcm, Hz16k, Hz24k, Hz48k, Pcm, Rate, SamplePos};
 pub use preroll::Preroll;
 pub use rechunk::Rechunker;
