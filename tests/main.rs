@@ -2,7 +2,9 @@
 #![allow(missing_docs, reason = "tests are named as sentences")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod contract;
 mod docs;
 mod process;
 mod support;
+mod tts;
 mod turn_taking;

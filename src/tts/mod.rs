@@ -1,6 +1,8 @@
 //! Words to sound: the [`Tts`] port, its types and its error; the pure parts that make text
 //! speakable, cut it into clauses and know which words were heard. One folder per engine.
 
+pub mod kokoro;
+
 use futures_util::stream::BoxStream;
 
 use crate::{

@@ -1,0 +1,3 @@
+//! Words to sound beyond the contract: what is read, and how.
+
+mod phonemes;
