@@ -57,7 +57,10 @@ async fn words_become_sound_of_plausible_length_and_level() {
     for (text, words) in [
         ("Yes.", 1),
         ("Good morning, how are you?", 5),
-        ("The kitchen lights are off and the front door is locked.", 11),
+        (
+            "The kitchen lights are off and the front door is locked.",
+            11,
+        ),
     ] {
         let sound = speak(kokoro(), request(text)).await.unwrap();
         let seconds = sound.duration().as_secs_f64();
@@ -83,7 +86,11 @@ async fn silence_around_words_is_cut_and_quiet_edges_are_kept() {
     // The fricatives are weak: the first and last 60 ms hold sound, but far under the vowel.
     let half = speak(kokoro(), request("Half.")).await.unwrap();
     let tail = Pcm::<Hz24k>::new(half.samples()[half.len() - 2_640..half.len() - 960].to_vec());
-    assert!(tail.rms() > 0.000_5 && tail.rms() < half.rms() / 3.0, "{}", tail.rms());
+    assert!(
+        tail.rms() > 0.000_5 && tail.rms() < half.rms() / 3.0,
+        "{}",
+        tail.rms()
+    );
 }
 
 #[tokio::test]
