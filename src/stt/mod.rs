@@ -1,5 +1,7 @@
 //! Speech to words: the [`Stt`] port, its types and its error. One folder or file per engine.
 
+pub mod whisper;
+
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
@@ -121,6 +123,16 @@ pub enum SttError {
         /// What is wrong.
         reason: String,
     },
+    /// The model's files are right, but cannot be prepared for this machine.
+    #[error(
+        "the model could not be prepared in {path}: {reason}; make room there or set the models folder to another disk"
+    )]
+    Prepare {
+        /// Folder.
+        path: String,
+        /// What the system said.
+        reason: String,
+    },
     /// The model failed while it ran.
     #[error("speech recognition failed ({0}); try again, and report it if it stays")]
     Model(String),
@@ -132,7 +144,8 @@ impl SttError {
         match self {
             SttError::ClipTooLong { .. }
             | SttError::Language { .. }
-            | SttError::BadModel { .. } => Fault::Request,
+            | SttError::BadModel { .. }
+            | SttError::Prepare { .. } => Fault::Request,
             SttError::Engine(e) => e.fault(),
             SttError::Load(e) => e.fault(),
             SttError::Model(_) => Fault::Internal,

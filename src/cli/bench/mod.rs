@@ -2,6 +2,7 @@
 //! error rate stand here; each bench has a file of its own.
 
 mod stats;
+pub mod stt;
 mod words;
 
 pub use stats::{Summary, cpu_seconds, peak_rss_mb};

@@ -1,0 +1,391 @@
+//! `caal bench stt`: how fast and how right Whisper hears recordings, alone or in turn with
+//! faster-whisper on the same weights and clips.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::Instant,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Summary, WordErrors, peak_rss_mb, word_errors};
+use crate::{
+    audio::{Hz16k, Pcm, resample, wav},
+    cli::Failure,
+    engine::{Role, Runtime},
+    stt::{
+        Language,
+        whisper::{Context, Options, Precision, Whisper, WhisperConfig},
+    },
+};
+
+/// What to measure.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Folder with manifest.tsv (path, seconds, transcript, …) and its recordings.
+    #[arg(long, value_name = "DIR", default_value = "../shared/speech")]
+    speech: PathBuf,
+    /// Category of the manifest; empty for all with a transcript.
+    #[arg(long, value_name = "NAME", default_value = "asr")]
+    category: String,
+    /// Shortest and longest clip, in seconds.
+    #[arg(long, value_name = "FROM..TO", default_value = "2..12")]
+    seconds: String,
+    /// At most this many clips, spread evenly over the list.
+    #[arg(long, value_name = "N")]
+    clips: Option<usize>,
+    /// Compute the full 30 s context for every clip.
+    #[arg(long)]
+    full_context: bool,
+    /// Weights: int8 or f32; the device's best if not given.
+    #[arg(long, value_name = "NAME")]
+    precision: Option<String>,
+    /// Compare with faster-whisper, clip by clip.
+    #[arg(long)]
+    peer: bool,
+    /// A Python that has faster-whisper.
+    #[arg(long, value_name = "FILE", default_value = "python3")]
+    peer_python: PathBuf,
+    /// The script that runs it.
+    #[arg(long, value_name = "FILE", default_value = "scripts/peers/stt.py")]
+    peer_script: PathBuf,
+    /// Print every clip.
+    #[arg(long)]
+    each: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One side's figures.
+#[derive(Clone, Debug, Serialize)]
+struct Side {
+    name: String,
+    load_ms: f64,
+    ms: Option<Summary>,
+    wer: f64,
+    errors: usize,
+    words: usize,
+    peak_rss_mb: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    clips: usize,
+    seconds: f64,
+    threads: usize,
+    full_context: bool,
+    ours: Side,
+    peer: Option<Side>,
+    /// Peer's median over ours.
+    times_faster: Option<f64>,
+}
+
+struct Clip {
+    path: PathBuf,
+    transcript: String,
+    pcm: Pcm<Hz16k>,
+}
+
+/// Runs the bench on the CTranslate2 model in `model` and prints its figures.
+///
+/// # Errors
+///
+/// When recordings, model or peer are missing or fail.
+pub fn run(args: &Args, runtime: &Runtime, model: &Path) -> Result<(), Failure> {
+    let clips = clips(args)?;
+    let config = WhisperConfig {
+        precision: match args.precision.as_deref() {
+            None => None,
+            Some("int8") => Some(Precision::Int8),
+            Some("f32") => Some(Precision::F32),
+            Some(other) => {
+                return Err(Failure::request(format!(
+                    "precision {other:?} is not known; ask for int8 or f32"
+                )));
+            }
+        },
+        context: if args.full_context {
+            Context::Full
+        } else {
+            Context::Clip
+        },
+        ..WhisperConfig::default()
+    };
+    let began = Instant::now();
+    let mut whisper = Whisper::load(runtime, model, &config)?;
+    let load_ms = began.elapsed().as_secs_f64() * 1e3;
+    let threads = runtime.threads(Role::Voice);
+    let mut peer = match args.peer {
+        true => Some(Peer::start(args, model, threads)?),
+        false => None,
+    };
+    let options = Options {
+        language: Language::default(),
+        prompt: String::new(),
+    };
+    let mut ours = Tally::default();
+    let mut theirs = Tally::default();
+    for (number, clip) in clips.iter().enumerate() {
+        // The first clip warms both up and is heard once more.
+        let rounds = if number == 0 { 2 } else { 1 };
+        for round in 0..rounds {
+            let began = Instant::now();
+            let (transcript, timings) = whisper.transcribe(&clip.pcm, &options, &|| false)?;
+            let ms = began.elapsed().as_secs_f64() * 1e3;
+            let heard = match &mut peer {
+                Some(peer) => Some(peer.hear(&clip.path)?),
+                None => None,
+            };
+            if round + 1 < rounds {
+                continue;
+            }
+            let wrong = ours.add(ms, &clip.transcript, &transcript.text);
+            let peer_wrong = heard
+                .as_ref()
+                .map(|h| theirs.add(h.ms, &clip.transcript, &h.text));
+            if args.each {
+                println!(
+                    "{:.1} s {ms:.0} ms (mel {:.0}, encoder {:.0} in {}, decoder {:.0} in {}) {wrong} wrong | {}",
+                    clip.pcm.duration().as_secs_f64(),
+                    timings.mel.as_secs_f64() * 1e3,
+                    timings.encode.as_secs_f64() * 1e3,
+                    timings.encodes,
+                    timings.decode.as_secs_f64() * 1e3,
+                    timings.steps,
+                    clip.path.file_name().unwrap_or_default().display(),
+                );
+                println!("    {}", transcript.text);
+                if let (Some(heard), Some(wrong)) = (&heard, peer_wrong) {
+                    println!("    {:.0} ms {wrong} wrong:{}", heard.ms, heard.text);
+                }
+            }
+        }
+    }
+    let ours = ours.side(
+        whisper.name().to_owned(),
+        load_ms,
+        peak_rss_mb().unwrap_or(0.0),
+    );
+    let theirs = peer.map(|p| theirs.side(p.name.clone(), p.load_ms, p.rss_mb));
+    let median = |side: &Side| side.ms.map(|s| s.p50);
+    let times_faster = theirs
+        .as_ref()
+        .and_then(|t| Some(median(t)? / median(&ours)?));
+    let report = Report {
+        clips: clips.len(),
+        seconds: clips.iter().map(|c| c.pcm.duration().as_secs_f64()).sum(),
+        threads,
+        full_context: args.full_context,
+        ours,
+        peer: theirs,
+        times_faster,
+    };
+    if args.json {
+        let text =
+            serde_json::to_string_pretty(&report).map_err(|e| Failure::internal(e.to_string()))?;
+        println!("{text}");
+    } else {
+        print(&report);
+    }
+    Ok(())
+}
+
+fn print(report: &Report) {
+    println!(
+        "{} clips, {:.0} s of speech, {} threads{}",
+        report.clips,
+        report.seconds,
+        report.threads,
+        if report.full_context {
+            ", full 30 s context"
+        } else {
+            ""
+        }
+    );
+    for side in [Some(&report.ours), report.peer.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        let (p50, p95) = side.ms.map_or((0.0, 0.0), |s| (s.p50, s.p95));
+        println!(
+            "{:<58} median {p50:>5.0} ms  p95 {p95:>5.0} ms  WER {:>5.2} % ({} of {})  peak {:>4.0} MB  load {:.0} ms",
+            side.name,
+            side.wer * 100.0,
+            side.errors,
+            side.words,
+            side.peak_rss_mb,
+            side.load_ms,
+        );
+    }
+    if let Some(times) = report.times_faster {
+        println!("{times:.2} times faster in the median");
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    ms: Vec<f64>,
+    errors: WordErrors,
+}
+
+impl Tally {
+    fn add(&mut self, ms: f64, reference: &str, text: &str) -> usize {
+        self.ms.push(ms);
+        let errors = word_errors(reference, text);
+        self.errors += &errors;
+        errors.errors()
+    }
+
+    fn side(&self, name: String, load_ms: f64, peak_rss_mb: f64) -> Side {
+        Side {
+            name,
+            load_ms,
+            ms: Summary::of(&self.ms),
+            wer: self.errors.rate(),
+            errors: self.errors.errors(),
+            words: self.errors.words,
+            peak_rss_mb,
+        }
+    }
+}
+
+fn clips(args: &Args) -> Result<Vec<Clip>, Failure> {
+    let file = args.speech.join("manifest.tsv");
+    let table = fs::read_to_string(&file).map_err(|e| {
+        Failure::request(format!(
+            "{} cannot be read ({e}); name the folder of the recordings with --speech",
+            file.display()
+        ))
+    })?;
+    let bounds = args.seconds.split_once("..");
+    let bounds = bounds.and_then(|(a, b)| Some((a.parse::<f64>().ok()?, b.parse::<f64>().ok()?)));
+    let Some((shortest, longest)) = bounds else {
+        return Err(Failure::request(format!(
+            "--seconds {:?} is no range; write it as 2..12",
+            args.seconds
+        )));
+    };
+    let mut lines = table.lines();
+    let header: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
+    let column = |name: &str| {
+        header
+            .iter()
+            .position(|h| *h == name)
+            .ok_or_else(|| Failure::request(format!("{} has no column {name}", file.display())))
+    };
+    let (path, text, category) = (column("path")?, column("transcript")?, column("category")?);
+    let mut found = Vec::new();
+    for line in lines {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let field = |at: usize| fields.get(at).copied().unwrap_or_default().trim();
+        let wanted = args.category.is_empty() || field(category) == args.category;
+        if !wanted || field(text).is_empty() {
+            continue;
+        }
+        let path = args.speech.join(field(path));
+        let pcm: Pcm<Hz16k> = resample(&wav::read(&path)?);
+        if (shortest..=longest).contains(&pcm.duration().as_secs_f64()) {
+            found.push(Clip {
+                path,
+                transcript: field(text).to_owned(),
+                pcm,
+            });
+        }
+    }
+    if let Some(wanted) = args.clips.filter(|&n| n > 0 && n < found.len()) {
+        let all = found.len();
+        let mut number = 0;
+        found.retain(|_| {
+            number += 1;
+            number * wanted / all > (number - 1) * wanted / all
+        });
+    }
+    if found.is_empty() {
+        return Err(Failure::request(format!(
+            "{} lists no such clip; widen --seconds or change --category",
+            file.display()
+        )));
+    }
+    Ok(found)
+}
+
+/// The other engine in its own process; it works only while it is asked.
+struct Peer {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    name: String,
+    load_ms: f64,
+    rss_mb: f64,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    ready: String,
+    load_ms: f64,
+}
+
+#[derive(Deserialize)]
+struct Heard {
+    ms: f64,
+    text: String,
+    rss_mb: f64,
+}
+
+impl Peer {
+    fn start(args: &Args, model: &Path, threads: usize) -> Result<Self, Failure> {
+        let python = args.peer_python.display();
+        let gone = |what: String| {
+            Failure::request(format!(
+                "the peer did not start ({what}); make a venv with faster-whisper and name its python with --peer-python (now {python})"
+            ))
+        };
+        let mut child = Command::new(&args.peer_python)
+            .arg(&args.peer_script)
+            .arg(model)
+            .arg(threads.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|e| gone(e.to_string()))?;
+        let input = child.stdin.take().expect("piped above");
+        let mut output = BufReader::new(child.stdout.take().expect("piped above"));
+        let mut line = String::new();
+        let read = output.read_line(&mut line);
+        read.map_err(|e| gone(e.to_string()))?;
+        let ready: Ready = serde_json::from_str(&line).map_err(|e| gone(e.to_string()))?;
+        Ok(Self {
+            child,
+            input,
+            output,
+            name: ready.ready,
+            load_ms: ready.load_ms,
+            rss_mb: 0.0,
+        })
+    }
+
+    fn hear(&mut self, wav: &Path) -> Result<Heard, Failure> {
+        let failed = |what: String| Failure::internal(format!("the peer failed ({what})"));
+        let wav = fs::canonicalize(wav).map_err(|e| failed(e.to_string()))?;
+        writeln!(self.input, "{}", serde_json::json!({ "wav": wav }))
+            .map_err(|e| failed(e.to_string()))?;
+        let mut line = String::new();
+        let read = self.output.read_line(&mut line);
+        read.map_err(|e| failed(e.to_string()))?;
+        let heard: Heard = serde_json::from_str(&line).map_err(|e| failed(e.to_string()))?;
+        self.rss_mb = heard.rss_mb;
+        Ok(heard)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // It ends with its input; a broken one is ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
