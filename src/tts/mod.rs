@@ -1,7 +1,14 @@
 //! Words to sound: the [`Tts`] port, its types and its error; the pure parts that make text
 //! speakable, cut it into clauses and know which words were heard. One folder per engine.
 
+pub mod align;
+pub mod clauses;
+pub mod dictionary;
 pub mod kokoro;
+pub mod normalize;
+
+pub use clauses::{Clause, Clauses};
+pub use dictionary::{Dictionary, DictionaryError};
 
 use futures_util::stream::BoxStream;
 
