@@ -11,7 +11,7 @@ pub trait Rate: Copy + Send + Sync + 'static {
 macro_rules! rates {
     ($($(#[$doc:meta])* $name:ident = $hz:literal;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {}
         impl Rate for $name { const HZ: u32 = $hz; }
     )*};
