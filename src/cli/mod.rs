@@ -3,7 +3,9 @@
 pub mod bench;
 mod failure;
 mod models;
+mod plot;
 mod serve;
+pub mod wake;
 
 use std::{path::PathBuf, process::ExitCode};
 

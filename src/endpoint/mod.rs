@@ -1,5 +1,11 @@
 //! Is the user done, or only taking a breath? The [`TurnEndModel`] port.
 
+mod policy;
+mod smart_turn;
+
+pub use policy::EndpointConfig;
+pub use smart_turn::SmartTurn;
+
 use crate::{engine::RuntimeError, fault::Fault};
 
 /// Says from the sound of the last seconds whether the speaker has finished. One per process or per

@@ -1,5 +1,11 @@
 //! Speech or not: the [`SpeechModel`] port, and the pure rule that turns scores into two events.
 
+mod hysteresis;
+mod silero;
+
+pub use hysteresis::{Hysteresis, HysteresisConfig, SpeechEvent};
+pub use silero::Silero;
+
 use crate::{engine::RuntimeError, fault::Fault};
 
 /// Scores 16 kHz windows. One per microphone stream; not shared.

@@ -1,5 +1,19 @@
 //! Is it the wake word? The [`WakeModel`] port, and the pure gates around it.
 
+mod energy;
+mod find;
+mod gate;
+mod gated;
+mod onnx;
+mod openwakeword;
+mod streaming;
+
+pub use energy::{EnergyConfig, EnergyGate};
+pub use find::{WakeWord, choose, find};
+pub use gate::{GateConfig, WakeEvent, WakeGate};
+pub use gated::Gated;
+pub use openwakeword::OpenWakeWord;
+
 use crate::{engine::RuntimeError, fault::Fault};
 
 /// Scores 80 ms steps of 16 kHz sound against one or more wake words. One per microphone stream; not

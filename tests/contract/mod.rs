@@ -1,3 +1,6 @@
 //! One suite per port, run over every engine behind it.
 
+mod endpoint;
 mod tts;
+mod vad;
+mod wake;

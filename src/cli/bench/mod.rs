@@ -3,6 +3,7 @@
 
 mod stats;
 pub mod stt;
+pub mod wake;
 mod words;
 
 pub use stats::{Summary, cpu_seconds, peak_rss_mb};
