@@ -6,6 +6,7 @@ mod contract;
 mod docs;
 mod process;
 mod support;
+mod text;
 mod tts;
 mod turn_taking;
 mod wake;
