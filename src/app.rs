@@ -30,7 +30,9 @@ impl App {
     ///
     /// The first engine that cannot be had.
     pub async fn build(settings: Settings) -> Result<Self, Failure> {
-        Ok(Self { runtime: runtime(&settings)? })
+        Ok(Self {
+            runtime: runtime(&settings)?,
+        })
     }
 
     /// Which engine does what.
@@ -68,7 +70,11 @@ pub fn runtime(settings: &Settings) -> Result<Runtime, RuntimeError> {
 /// When the model is missing or damaged.
 pub fn stt(settings: &Settings, runtime: &Runtime) -> Result<Arc<dyn Stt>, Failure> {
     let folder = Store::new(&settings.models_dir).resolve_whisper(&settings.whisper_model)?;
-    Ok(Arc::new(WhisperStt::load(runtime.clone(), &folder, WhisperConfig::default())?))
+    Ok(Arc::new(WhisperStt::load(
+        runtime.clone(),
+        &folder,
+        WhisperConfig::default(),
+    )?))
 }
 
 /// Text to speech as set.
@@ -78,7 +84,10 @@ pub fn stt(settings: &Settings, runtime: &Runtime) -> Result<Arc<dyn Stt>, Failu
 /// When the model is missing or damaged, or there is no such voice.
 pub fn tts(settings: &Settings, runtime: &Runtime) -> Result<Arc<dyn Tts>, Failure> {
     let folder = Store::new(&settings.models_dir).path("kokoro-82m");
-    let config = KokoroConfig { default_voice: settings.voice.clone(), ..KokoroConfig::default() };
+    let config = KokoroConfig {
+        default_voice: settings.voice.clone(),
+        ..KokoroConfig::default()
+    };
     Ok(Arc::new(KokoroTts::load(runtime, &folder, &config)?))
 }
 
@@ -88,8 +97,13 @@ pub fn tts(settings: &Settings, runtime: &Runtime) -> Result<Arc<dyn Tts>, Failu
 ///
 /// When one of them cannot be used.
 pub fn dictionary(settings: &Settings) -> Result<Dictionary, Failure> {
-    Dictionary::new(settings.pronunciation.iter().map(|(word, said)| (word.as_str(), said.as_str())))
-        .map_err(|e| Failure::request(format!("setting pronunciation: {e}")))
+    Dictionary::new(
+        settings
+            .pronunciation
+            .iter()
+            .map(|(word, said)| (word.as_str(), said.as_str())),
+    )
+    .map_err(|e| Failure::request(format!("setting pronunciation: {e}")))
 }
 
 /// `auto` or a code.

@@ -45,10 +45,14 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
             .map_err(|_| Failure::request("standard input is not UTF-8 text"))?;
     }
     if text.trim().is_empty() {
-        return Err(Failure::request("there is nothing to say; give a text: caal say \"Hello\" -o hello.wav"));
+        return Err(Failure::request(
+            "there is nothing to say; give a text: caal say \"Hello\" -o hello.wav",
+        ));
     }
     if text.chars().count() > MAX_CHARACTERS {
-        return Err(Failure::request(format!("the text is longer than {MAX_CHARACTERS} characters; cut it into parts")));
+        return Err(Failure::request(format!(
+            "the text is longer than {MAX_CHARACTERS} characters; cut it into parts"
+        )));
     }
     let dictionary = app::dictionary(&settings)?;
     let runtime = app::runtime(&settings)?;
@@ -63,7 +67,12 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     let progress = std::io::stderr().is_terminal() && total > 3;
     let mut sound = Pcm::<Hz24k>::default();
     for (done, clause) in pending.into_iter().enumerate() {
-        let request = SpeakRequest { text: clause.spoken, voice: voice.clone(), speed, pause: clause.pause };
+        let request = SpeakRequest {
+            text: clause.spoken,
+            voice: voice.clone(),
+            speed,
+            pause: clause.pause,
+        };
         let mut pieces = tts.speak(request);
         while let Some(piece) = pieces.next().await {
             sound.append(&piece?);
@@ -79,6 +88,10 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
         return Err(Failure::request("there is no word to say in this text"));
     }
     wav::write(&args.out, &sound)?;
-    eprintln!("caal: {:.1} s of speech in {}", sound.duration().as_secs_f64(), args.out.display());
+    eprintln!(
+        "caal: {:.1} s of speech in {}",
+        sound.duration().as_secs_f64(),
+        args.out.display()
+    );
     Ok(ExitCode::SUCCESS)
 }

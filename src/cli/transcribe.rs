@@ -39,7 +39,9 @@ pub(super) async fn run(args: Args, mut settings: Settings) -> Result<ExitCode, 
     if let Some(model) = args.model {
         settings.whisper_model = model;
     }
-    let language = args.language.map_or(settings.language.clone(), |l| l.to_lowercase());
+    let language = args
+        .language
+        .map_or(settings.language.clone(), |l| l.to_lowercase());
     let request = TranscribeRequest {
         clip: std::sync::Arc::new(resample(&sound)),
         language: match language.as_str() {
@@ -91,7 +93,14 @@ fn as_srt(transcript: &Transcript) -> String {
     let mut out = String::new();
     for (number, s) in transcript.segments.iter().enumerate() {
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{}\n{} --> {}\n{}\n", number + 1, stamp(s.start), stamp(s.end), s.text);
+        let _ = writeln!(
+            out,
+            "{}\n{} --> {}\n{}\n",
+            number + 1,
+            stamp(s.start),
+            stamp(s.end),
+            s.text
+        );
     }
     out
 }

@@ -86,16 +86,29 @@ pub async fn run(args: &Args, settings: &Settings) -> Result<(), Failure> {
         ready_seconds,
         without_models_mb,
         idle_mb: resident_mb(pid).ok_or_else(|| failed("ended while idle"))?,
-        idle_cpu_percent: 100.0 * busy.ok_or_else(|| failed("ended while idle"))? / at.elapsed().as_secs_f64(),
+        idle_cpu_percent: 100.0 * busy.ok_or_else(|| failed("ended while idle"))?
+            / at.elapsed().as_secs_f64(),
     };
     stop(&mut child).await;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report).expect("plain numbers"));
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&report).expect("plain numbers")
+        );
     } else {
-        println!("serve, idle                ready after {:.2} s", report.ready_seconds);
+        println!(
+            "serve, idle                ready after {:.2} s",
+            report.ready_seconds
+        );
         println!("  memory                   {:.0} MB", report.idle_mb);
-        println!("  memory without models    {:.0} MB", report.without_models_mb);
-        println!("  CPU                      {:.2} % of one core", report.idle_cpu_percent);
+        println!(
+            "  memory without models    {:.0} MB",
+            report.without_models_mb
+        );
+        println!(
+            "  CPU                      {:.2} % of one core",
+            report.idle_cpu_percent
+        );
     }
     Ok(())
 }
