@@ -4,6 +4,7 @@
 
 mod contract;
 mod docs;
+mod models;
 mod process;
 mod support;
 mod text;
