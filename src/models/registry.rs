@@ -129,7 +129,8 @@ impl Registries {
         };
         self.npm = Some(command.clone());
         let draft = self.draft()?;
-        command.extend(["pack", package, "--silent", "--ignore-scripts"].map(OsString::from));
+        command
+            .extend(["pack", package, "--loglevel=error", "--ignore-scripts"].map(OsString::from));
         command.extend([
             "--pack-destination".into(),
             draft.join("done").into(),
@@ -330,10 +331,18 @@ fn size_below(folder: &Path) -> u64 {
 /// The line of a client's complaint that says most, cut to a readable length.
 fn last_words(said: &str) -> String {
     let lines = || said.lines().map(str::trim).filter(|l| !l.is_empty());
+    // npm's first words are codes and its last where its log is, which is gone with the draft.
+    let npm = |line: &str| {
+        let words = line.strip_prefix("npm error ")?.trim_start();
+        let idle = ["code ", "errno ", "A complete log", "syscall "];
+        (!idle.iter().any(|i| words.starts_with(i))).then(|| words.to_owned())
+    };
     let line = lines()
-        .rfind(|l| l.starts_with("ERROR:") || l.starts_with("npm error"))
-        .or_else(|| lines().next_back())
-        .unwrap_or("nothing");
+        .rfind(|l| l.starts_with("ERROR:"))
+        .map(str::to_owned)
+        .or_else(|| lines().find_map(npm))
+        .or_else(|| lines().next_back().map(str::to_owned))
+        .unwrap_or_else(|| "nothing".to_owned());
     // A registry's address may hold a password.
     let clean: Vec<&str> = line
         .split_whitespace()
@@ -360,10 +369,9 @@ mod tests {
             last_words(pip),
             "ERROR: No matching distribution found for x==1"
         );
-        let npm =
-            "npm error code E404\nnpm error 404 Not Found - GET https://u:p@host/x\nlog written";
+        let npm = "npm error code E404\nnpm error 404 Not Found - GET https://u:p@host/x\nnpm error A complete log of this run can be found in: /x";
         let said = last_words(npm);
-        assert!(said.starts_with("npm error 404"), "{said}");
+        assert!(said.starts_with("404 Not Found"), "{said}");
         assert!(!said.contains("u:p"), "{said}");
         assert_eq!(last_words(""), "nothing");
     }
