@@ -1,12 +1,16 @@
 //! Composition root: the only file (beside `cli` and tests) that names Whisper, Kokoro, Ollama, ….
 //! Turns settings into running engines.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::{
-    engine::{Runtime, RuntimeError},
+    cli::Failure,
+    engine::{Device, Runtime, RuntimeError},
     http::Parts,
+    models::Store,
     settings::Settings,
+    stt::{Language, Stt, WhisperConfig, WhisperStt},
+    tts::{Dictionary, KokoroConfig, KokoroTts, Tts},
 };
 
 /// How long running work may take to end when the process is asked to stop.
@@ -25,7 +29,7 @@ impl App {
     /// # Errors
     ///
     /// The first engine that cannot be had.
-    pub async fn build(settings: Settings) -> Result<Self, RuntimeError> {
+    pub async fn build(settings: Settings) -> Result<Self, Failure> {
         Ok(Self {
             runtime: runtime(&settings)?,
         })
@@ -48,9 +52,69 @@ impl App {
 ///
 /// When there is no library, or none for the device.
 pub fn runtime(settings: &Settings) -> Result<Runtime, RuntimeError> {
-    let library: PathBuf = settings
-        .onnxruntime
-        .clone()
-        .unwrap_or_else(|| settings.models_dir.join("onnxruntime/libonnxruntime.so"));
+    let store = Store::new(&settings.models_dir);
+    let library = settings.onnxruntime.clone().unwrap_or_else(|| {
+        let model = match settings.device {
+            Device::Cpu => "onnxruntime",
+            Device::Cuda => "onnxruntime-cuda",
+        };
+        store.path(model).join("libonnxruntime.so")
+    });
     Runtime::load(&library, settings.device, settings.threads)
+}
+
+/// Speech to text as set.
+///
+/// # Errors
+///
+/// When the model is missing or damaged.
+pub fn stt(settings: &Settings, runtime: &Runtime) -> Result<Arc<dyn Stt>, Failure> {
+    let folder = Store::new(&settings.models_dir).resolve_whisper(&settings.whisper_model)?;
+    Ok(Arc::new(WhisperStt::load(
+        runtime.clone(),
+        &folder,
+        WhisperConfig::default(),
+    )?))
+}
+
+/// Text to speech as set.
+///
+/// # Errors
+///
+/// When the model is missing or damaged, or there is no such voice.
+pub fn tts(settings: &Settings, runtime: &Runtime) -> Result<Arc<dyn Tts>, Failure> {
+    let folder = Store::new(&settings.models_dir).path("kokoro-82m");
+    let config = KokoroConfig {
+        default_voice: settings.voice.clone(),
+        ..KokoroConfig::default()
+    };
+    Ok(Arc::new(KokoroTts::load(runtime, &folder, &config)?))
+}
+
+/// The user's pronunciations.
+///
+/// # Errors
+///
+/// When one of them cannot be used.
+pub fn dictionary(settings: &Settings) -> Result<Dictionary, Failure> {
+    Dictionary::new(
+        settings
+            .pronunciation
+            .iter()
+            .map(|(word, said)| (word.as_str(), said.as_str())),
+    )
+    .map_err(|e| Failure::request(format!("setting pronunciation: {e}")))
+}
+
+/// `auto` or a code.
+pub fn language(code: &str) -> Language {
+    match code {
+        "auto" => Language::Auto,
+        code => Language::Code(code.to_owned()),
+    }
+}
+
+/// Where wake words are looked for: the store, and a `models` folder beside the user.
+pub fn wake_folders(store: &Path) -> Vec<std::path::PathBuf> {
+    vec![store.to_owned(), "models".into()]
 }

@@ -4,7 +4,9 @@ pub mod bench;
 mod failure;
 mod models;
 mod plot;
+mod say;
 mod serve;
+mod transcribe;
 pub mod wake;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -13,7 +15,10 @@ use clap::{ArgAction, Parser, Subcommand};
 
 pub use failure::Failure;
 
-use crate::settings::{Settings, Sources};
+use crate::{
+    app,
+    settings::{Settings, Sources},
+};
 
 /// A local voice assistant: hears, thinks and speaks on your own machine.
 #[derive(Debug, Parser)]
@@ -68,8 +73,16 @@ pub struct Global {
 pub enum Command {
     /// Run the server: HTTP API on :8889.
     Serve(serve::Args),
+    /// Speak a text into a WAV file.
+    Say(say::Args),
+    /// Write down what is said in a WAV file.
+    Transcribe(transcribe::Args),
+    /// Find wake words in a WAV file.
+    Wake(wake::Args),
     /// Model files: list, pull, verify, rm.
     Models(models::Args),
+    /// Measure speed and quality on this machine.
+    Bench(bench::Args),
 }
 
 impl Cli {
@@ -106,7 +119,13 @@ impl Cli {
     pub async fn run(self, settings: Settings) -> Result<ExitCode, Failure> {
         match self.command {
             Command::Serve(args) => serve::run(args, settings).await,
+            Command::Say(args) => say::run(args, settings).await,
+            Command::Transcribe(args) => transcribe::run(args, settings).await,
+            Command::Wake(args) => {
+                wake::run(&args, &settings.models_dir, &app::runtime(&settings)?)
+            }
             Command::Models(args) => models::run(args, settings).await,
+            Command::Bench(args) => bench::run(args, settings).await,
         }
     }
 }

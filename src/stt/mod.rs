@@ -2,6 +2,8 @@
 
 pub mod whisper;
 
+pub use whisper::{WhisperConfig, WhisperStt};
+
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;

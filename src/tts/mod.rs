@@ -9,6 +9,7 @@ pub mod normalize;
 
 pub use clauses::{Clause, Clauses};
 pub use dictionary::{Dictionary, DictionaryError};
+pub use kokoro::{KokoroConfig, KokoroTts};
 
 use futures_util::stream::BoxStream;
 

@@ -1,10 +1,103 @@
 //! `caal bench`: the tables of docs/benchmarks.md, on the user's own machine. Statistics and the word
 //! error rate stand here; each bench has a file of its own.
 
+pub mod serve;
 mod stats;
 pub mod stt;
 pub mod wake;
 mod words;
 
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Subcommand;
+
+use super::Failure;
+use crate::{app, models::Store, settings::Settings};
+
 pub use stats::{Summary, cpu_seconds, peak_rss_mb};
 pub use words::{WordErrors, normalize_words, word_errors};
+
+/// Arguments of `caal bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    which: Which,
+}
+
+#[derive(Debug, Subcommand)]
+enum Which {
+    /// Speech recognition: milliseconds and word errors, beside faster-whisper with --peer.
+    Stt(stt::Args),
+    /// Wake word: what an hour of listening costs, and what is heard, beside openwakeword with --peer.
+    Wake(wake::Args),
+    /// The idle server: memory and CPU.
+    Serve(serve::Args),
+    /// All of them, one after the other, each in a process of its own.
+    All(AllArgs),
+}
+
+/// Arguments of `caal bench all`.
+#[derive(Debug, clap::Args)]
+struct AllArgs {
+    /// Folder of the recordings, with manifest.tsv.
+    #[arg(long, value_name = "FOLDER")]
+    speech: Option<PathBuf>,
+    /// Measure the Python peers beside it.
+    #[arg(long)]
+    peer: bool,
+    /// A Python that has the peers (scripts/bench makes one).
+    #[arg(long, value_name = "FILE")]
+    peer_python: Option<PathBuf>,
+}
+
+/// Benches that take a peer, and those that do not.
+const ALL: [(&str, bool); 3] = [("stt", true), ("wake", true), ("serve", false)];
+
+pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Failure> {
+    match args.which {
+        Which::Stt(args) => {
+            let model =
+                Store::new(&settings.models_dir).resolve_whisper(&settings.whisper_model)?;
+            stt::run(&args, &app::runtime(&settings)?, &model)?;
+        }
+        Which::Wake(args) => wake::run(&args, &settings.models_dir, &app::runtime(&settings)?)?,
+        Which::Serve(args) => serve::run(&args, &settings).await?,
+        Which::All(args) => return all(&args, &settings).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One child per bench, so that the peak memory of one is not the other's.
+async fn all(args: &AllArgs, settings: &Settings) -> Result<ExitCode, Failure> {
+    let program = std::env::current_exe().map_err(|e| Failure::internal(e.to_string()))?;
+    let mut failed = false;
+    for (bench, has_peer) in ALL {
+        println!("\n== {bench}");
+        let mut child = tokio::process::Command::new(&program);
+        child
+            .arg("--models")
+            .arg(&settings.models_dir)
+            .args(["bench", bench]);
+        if has_peer {
+            if args.peer {
+                child.arg("--peer");
+            }
+            if let Some(python) = &args.peer_python {
+                child.arg("--peer-python").arg(python);
+            }
+        }
+        if let (Some(speech), true) = (&args.speech, bench != "serve") {
+            child.arg("--speech").arg(speech);
+        }
+        let status = child
+            .status()
+            .await
+            .map_err(|e| Failure::internal(e.to_string()))?;
+        failed |= !status.success();
+    }
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}

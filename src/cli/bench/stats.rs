@@ -42,17 +42,25 @@ impl Summary {
 
 /// Peak resident memory of this process in MB (10⁶ bytes); `None` where `/proc` has none.
 pub fn peak_rss_mb() -> Option<f64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kib * 1024.0 / 1e6)
+    status_mb(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
 /// User and system time that this process has used, in seconds; `None` where `/proc` has none.
 pub fn cpu_seconds() -> Option<f64> {
+    stat_cpu_seconds(&fs::read_to_string("/proc/self/stat").ok()?)
+}
+
+/// A memory row of `/proc/PID/status`, in MB (10⁶ bytes).
+pub(super) fn status_mb(status: &str, row: &str) -> Option<f64> {
+    let line = status.lines().find_map(|l| l.strip_prefix(row))?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib * 1024.0 / 1e6)
+}
+
+/// User and system time from `/proc/PID/stat`, in seconds.
+pub(super) fn stat_cpu_seconds(stat: &str) -> Option<f64> {
     /// Linux reports clock ticks of 10 ms to every user program (`USER_HZ`).
     const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // The name in parentheses may hold spaces: count from its end. utime and stime are 14 and 15.
     let rest = &stat[stat.rfind(')')? + 1..];
     let mut fields = rest.split_whitespace().skip(11);
