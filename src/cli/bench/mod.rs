@@ -1,9 +1,11 @@
 //! `caal bench`: the tables of docs/benchmarks.md, on the user's own machine. Statistics and the word
 //! error rate stand here; each bench has a file of its own.
 
+mod readback;
 pub mod serve;
 mod stats;
 pub mod stt;
+pub mod tts;
 pub mod wake;
 mod words;
 
@@ -28,6 +30,9 @@ pub struct Args {
 enum Which {
     /// Speech recognition: milliseconds and word errors, beside faster-whisper with --peer.
     Stt(stt::Args),
+    /// Speech synthesis: milliseconds per second of sound, beside kokoro-onnx with --peer; the first
+    /// sound; words heard again with --read-back.
+    Tts(tts::Args),
     /// Wake word: what an hour of listening costs, and what is heard, beside openwakeword with --peer.
     Wake(wake::Args),
     /// The idle server: memory and CPU.
@@ -51,7 +56,12 @@ struct AllArgs {
 }
 
 /// Benches that take a peer, and those that do not.
-const ALL: [(&str, bool); 3] = [("stt", true), ("wake", true), ("serve", false)];
+const ALL: [(&str, bool); 4] = [
+    ("stt", true),
+    ("tts", true),
+    ("wake", true),
+    ("serve", false),
+];
 
 pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Failure> {
     match args.which {
@@ -59,6 +69,12 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
             let model =
                 Store::new(&settings.models_dir).resolve_whisper(&settings.whisper_model)?;
             stt::run(&args, &app::runtime(&settings)?, &model)?;
+        }
+        Which::Tts(args) => {
+            let store = Store::new(&settings.models_dir);
+            let whisper = || Ok(store.resolve_whisper(&settings.whisper_model)?);
+            let kokoro = store.path("kokoro-82m");
+            tts::run(&args, &app::runtime(&settings)?, &kokoro, whisper).await?;
         }
         Which::Wake(args) => wake::run(&args, &settings.models_dir, &app::runtime(&settings)?)?,
         Which::Serve(args) => serve::run(&args, &settings).await?,
@@ -86,7 +102,7 @@ async fn all(args: &AllArgs, settings: &Settings) -> Result<ExitCode, Failure> {
                 child.arg("--peer-python").arg(python);
             }
         }
-        if let (Some(speech), true) = (&args.speech, bench != "serve") {
+        if let (Some(speech), true) = (&args.speech, matches!(bench, "stt" | "wake")) {
             child.arg("--speech").arg(speech);
         }
         let status = child
