@@ -2,10 +2,12 @@
 #![allow(missing_docs, reason = "tests are named as sentences")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod architecture;
 mod contract;
 mod docs;
 mod models;
 mod process;
+mod scenario;
 mod support;
 mod text;
 mod tts;

@@ -6,6 +6,7 @@ mod models;
 mod plot;
 mod say;
 mod serve;
+pub mod talk;
 mod transcribe;
 pub mod wake;
 

@@ -1,2 +1,10 @@
 //! A conversation through this machine's microphone and speakers, or through files: the room that
-//! needs no network.
+//! needs no network. [`device`] and [`file`](mod@file) bring the sound, [`room`](mod@room) is what
+//! both have in common, [`display`] shows what goes on.
+
+pub mod device;
+pub mod display;
+pub mod file;
+mod room;
+
+pub use room::{Ended, Setting, Watch};

@@ -1,10 +1,580 @@
 //! One person in one room: wires turn machine, ear, engines and playout together and owns their
 //! tasks. Knows no room, no socket and no concrete model.
+//!
+//! A [`Session`] takes [`Event`]s and gives [`Effect`]s; its room owns microphone and speaker, an
+//! [`Ear`] that turns sound into events, and a [`Playout`] that turns effects into frames.
+//! `Session::run` returns only when all its tasks are gone.
 
+mod clip;
+mod ear;
 mod engines;
+mod io;
+mod live;
+mod pace;
 mod playout;
+mod reply;
 mod timings;
 
+pub use ear::{Ear, EarConfig};
 pub use engines::{EarModels, Engines};
+pub use io::{EarEvent, Effect, Event};
+pub use pace::Clock;
 pub use playout::{FRAME, Playout, PlayoutEvent};
 pub use timings::{Marks, TurnTimings};
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinError, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info, info_span, warn};
+
+use self::{
+    clip::Clip,
+    live::LiveReply,
+    pace::Pace,
+    reply::{Reply, Script, Spoken, Voice, What},
+};
+use crate::{
+    audio::{Hz16k, Pcm, SamplePos},
+    clock::At,
+    endpoint::{EndpointConfig, EndpointError, TurnEndModel},
+    llm::history::{Conversation, Ending, Limits},
+    stt::{Language, SttError, TranscribeRequest, Transcript},
+    tts::Clauses,
+    turn::{Input, Output, Prompt, ReplyId, Take, TurnConfig, TurnId, TurnMachine},
+};
+
+/// What a session is told once.
+#[derive(Clone)]
+pub struct SessionConfig {
+    /// The rules of turn taking.
+    pub turn: TurnConfig,
+    /// How judgements become waits.
+    pub endpoint: EndpointConfig,
+    /// What is spoken.
+    pub language: Language,
+    /// Names and spellings for the transcription.
+    pub hints: String,
+    /// What the assistant is told about itself.
+    pub system: String,
+    /// The user's words as the model gets them: with the time of day, say.
+    pub frame: Arc<dyn Fn(&str) -> String + Send + Sync>,
+    /// How much of the conversation the model sees.
+    pub history: Limits,
+    /// Voice or blend; empty for the engine's own.
+    pub voice: String,
+    /// Speed of speech.
+    pub speed: f32,
+    /// Cuts answers into clauses; called once per reply.
+    pub clauses: Arc<dyn Fn() -> Clauses + Send + Sync>,
+    /// Which clock.
+    pub clock: Clock,
+}
+
+/// The judge of pauses. Behind a mutex because a judgement runs on a blocking thread and a second
+/// one may be asked for before it is done; never locked in async code.
+type Judge = Arc<Mutex<Box<dyn TurnEndModel>>>;
+
+/// What a task ended with.
+enum Done {
+    Transcribed(Take, Result<Transcript, SttError>),
+    Judged(Take, Result<f32, EndpointError>),
+    Replied,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Work {
+    Transcribe(Take),
+    Judge(Take),
+}
+
+/// What a session still owes its room.
+enum Owed {
+    Time(At),
+    Settled,
+}
+
+/// See the module's text.
+pub struct Session {
+    config: SessionConfig,
+    machine: TurnMachine,
+    engines: Engines,
+    judge: Option<Judge>,
+    pace: Pace,
+    history: Conversation,
+    clip: Option<Clip>,
+    /// The sound of the speech that has just begun.
+    beginning: Option<(SamplePos<Hz16k>, Pcm<Hz16k>)>,
+    /// Moments of the turn that is going on.
+    marks: Marks,
+    turn: Option<TurnId>,
+    live: Option<LiveReply>,
+    work: HashMap<Work, AbortHandle>,
+    tasks: JoinSet<Done>,
+    owed: Option<Owed>,
+    stop: CancellationToken,
+}
+
+impl Session {
+    /// A session at rest. `turn_end` judges pauses; without one every pause waits as long as
+    /// [`EndpointConfig::delay`] says for no judgement. Cancelling `stop` ends [`Session::run`].
+    pub fn new(
+        mut config: SessionConfig,
+        engines: Engines,
+        turn_end: Option<Box<dyn TurnEndModel>>,
+        stop: CancellationToken,
+    ) -> Self {
+        config.turn.default_wait = config.endpoint.delay(None);
+        Self {
+            machine: TurnMachine::new(config.turn.clone()),
+            pace: Pace::start(config.clock),
+            history: Conversation::new(config.history),
+            config,
+            engines,
+            judge: turn_end.map(|model| Arc::new(Mutex::new(model))),
+            clip: None,
+            beginning: None,
+            marks: Marks::default(),
+            turn: None,
+            live: None,
+            work: HashMap::new(),
+            tasks: JoinSet::new(),
+            owed: None,
+            stop,
+        }
+    }
+
+    /// Runs until `stop` is cancelled, `events` ends, or the room no longer takes `effects`.
+    pub async fn run(mut self, mut events: mpsc::Receiver<Event>, effects: mpsc::Sender<Effect>) {
+        let stop = self.stop.clone();
+        // When full the reply waits: the session takes from it whenever it is not sending.
+        let (spoken_tx, mut spoken) = mpsc::channel(8);
+        let gone = loop {
+            if self.drain(&spoken_tx, &effects).await.is_err() {
+                break true;
+            }
+            let engaged = self.config.clock == Clock::Driven && self.engaged();
+            self.pace.freeze(engaged);
+            if !engaged && let Some(owed) = self.owed.take() {
+                if self.settle(owed, &effects).await.is_err() {
+                    break true;
+                }
+                continue;
+            }
+            let deadline = self.machine.deadline();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break false,
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    self.finished(done);
+                }
+                Some(message) = spoken.recv() => {
+                    if self.spoken(message, &effects).await.is_err() {
+                        break true;
+                    }
+                }
+                event = events.recv(), if self.owed.is_none() => match event {
+                    Some(event) => if self.event(event, &effects).await.is_err() {
+                        break true;
+                    },
+                    None => break false,
+                },
+                () = self.pace.until(deadline), if deadline.is_some() => {
+                    let at = deadline.expect("asked before");
+                    self.pace.advance(at);
+                    self.input(Input::Tick);
+                }
+            }
+        };
+        self.tasks.shutdown().await;
+        if gone {
+            info!("the room is gone");
+        }
+    }
+
+    /// An engine is being waited for.
+    fn engaged(&self) -> bool {
+        !self.work.is_empty()
+            || self
+                .live
+                .as_ref()
+                .is_some_and(|live| !live.sounded && !live.ended)
+    }
+
+    /// Brings a driven session to where its room wants it, one deadline at a time.
+    async fn settle(&mut self, owed: Owed, effects: &mpsc::Sender<Effect>) -> Result<(), Gone> {
+        match owed {
+            Owed::Time(at) => match self.machine.deadline().filter(|due| *due <= at) {
+                Some(due) => {
+                    self.pace.advance(due);
+                    self.owed = Some(Owed::Time(at));
+                    self.input(Input::Tick);
+                }
+                None => self.pace.advance(at),
+            },
+            Owed::Settled => {
+                let at_rest = self.machine.at_rest();
+                send(
+                    effects,
+                    Effect::Settled {
+                        at: self.pace.now(),
+                        at_rest,
+                    },
+                )
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn input(&mut self, input: Input) {
+        self.machine.handle(self.pace.now(), input);
+    }
+
+    async fn event(&mut self, event: Event, effects: &mpsc::Sender<Effect>) -> Result<(), Gone> {
+        match event {
+            Event::Ear(event) => self.heard(event, effects).await?,
+            Event::Playout(event) => self.played(event, effects).await?,
+            Event::Typed(text) => self.input(Input::Typed { text }),
+            Event::Announce(text) => self.input(Input::Announce { text }),
+            Event::Interrupt => self.input(Input::Interrupt),
+            Event::Time(at) => self.owed = Some(Owed::Time(at)),
+            Event::Settle => self.owed = Some(Owed::Settled),
+        }
+        Ok(())
+    }
+
+    async fn heard(&mut self, event: EarEvent, effects: &mpsc::Sender<Effect>) -> Result<(), Gone> {
+        match event {
+            EarEvent::Wake { word, score } => {
+                info!(word, score, "wake word");
+                send(effects, Effect::Woken { word, score }).await?;
+                self.input(Input::Wake);
+            }
+            EarEvent::SpeechStarted { from, sound } => {
+                if let Some(clip) = &mut self.clip {
+                    clip.add(from, &sound);
+                    clip.speech_resumed();
+                }
+                self.beginning = Some((from, sound));
+                self.input(Input::SpeechStarted);
+            }
+            EarEvent::Heard { from, sound } => {
+                if let Some(clip) = &mut self.clip {
+                    clip.add(from, &sound);
+                }
+            }
+            EarEvent::SpeechEnded { at, silent_for } => {
+                if let Some(clip) = &mut self.clip {
+                    clip.speech_ended(at);
+                }
+                self.marks.user_stop = Some(self.pace.mark().saturating_sub(silent_for));
+                self.input(Input::SpeechEnded { silent_for });
+            }
+            EarEvent::Failed { why } => send(effects, Effect::Trouble(why)).await?,
+        }
+        Ok(())
+    }
+
+    async fn played(
+        &mut self,
+        event: PlayoutEvent,
+        effects: &mpsc::Sender<Effect>,
+    ) -> Result<(), Gone> {
+        let mark = self.pace.mark();
+        let (PlayoutEvent::Audible { reply }
+        | PlayoutEvent::Played { reply, .. }
+        | PlayoutEvent::Over { reply, .. }) = event;
+        let Some(live) = self.live.as_mut().filter(|live| live.id == reply) else {
+            return Ok(()); // of a reply that was cancelled meanwhile
+        };
+        match event {
+            PlayoutEvent::Audible { .. } => {
+                live.marks.audible = Some(mark);
+                live.audible = true;
+                let timings = live.user.is_some().then(|| live.timings());
+                self.input(Input::ReplyAudible { reply });
+                if let Some(timings) = timings {
+                    timings.log();
+                    send(effects, Effect::Timings(timings)).await?;
+                }
+            }
+            PlayoutEvent::Played { until, .. } => {
+                live.played(until);
+                self.input(Input::ReplyProgress { reply });
+            }
+            PlayoutEvent::Over { until, .. } => {
+                live.played(until);
+                self.close(Ending::Complete, effects).await?;
+                self.input(Input::ReplyOver { reply });
+            }
+        }
+        Ok(())
+    }
+
+    async fn spoken(
+        &mut self,
+        Spoken { reply, what }: Spoken,
+        effects: &mpsc::Sender<Effect>,
+    ) -> Result<(), Gone> {
+        let mark = self.pace.mark();
+        let Some(live) = self.live.as_mut().filter(|live| live.id == reply) else {
+            return Ok(()); // its reply was cancelled while this was under way
+        };
+        let effect = match what {
+            What::FirstToken => {
+                live.marks.first_token.get_or_insert(mark);
+                return Ok(());
+            }
+            What::Clause { clause, kept } => {
+                live.marks.first_clause.get_or_insert(mark);
+                let text = clause.text.clone();
+                live.clause(clause, kept);
+                Effect::Saying { reply, text }
+            }
+            What::Sound(sound) => {
+                live.marks.first_sound.get_or_insert(mark);
+                live.sound(sound.len());
+                Effect::Play { reply, sound }
+            }
+            What::Trouble(why) => Effect::Trouble(why),
+            What::End => {
+                live.ended = true;
+                Effect::PlayEnd { reply }
+            }
+        };
+        send(effects, effect).await
+    }
+
+    fn finished(&mut self, done: Result<Done, JoinError>) {
+        match done {
+            Ok(Done::Transcribed(take, result)) => {
+                self.work.remove(&Work::Transcribe(take));
+                match result {
+                    Ok(transcript) => {
+                        self.input(Input::Transcript {
+                            take,
+                            text: transcript.text,
+                        });
+                    }
+                    Err(error) => {
+                        let fault = error.fault();
+                        warn!(%error, ?fault, turn = take.turn.0, "no transcript");
+                        self.input(Input::TranscriptFailed { take, fault });
+                    }
+                }
+            }
+            Ok(Done::Judged(take, result)) => {
+                self.work.remove(&Work::Judge(take));
+                let probability = result
+                    .inspect_err(|error| warn!(%error, "no judgement"))
+                    .ok();
+                let wait = self.config.endpoint.delay(probability);
+                self.input(Input::TurnEnd { take, wait });
+            }
+            Ok(Done::Replied) => {}
+            Err(error) if error.is_cancelled() => {}
+            // What it was to answer runs into its deadline.
+            Err(error) => {
+                warn!(%error, "a task of the session panicked");
+                self.work.retain(|_, task| !task.is_finished());
+                if let Some(live) = self.live.as_mut().filter(|live| live.task.is_finished()) {
+                    live.ended = true;
+                }
+            }
+        }
+    }
+
+    async fn drain(
+        &mut self,
+        spoken: &mpsc::Sender<Spoken>,
+        effects: &mpsc::Sender<Effect>,
+    ) -> Result<(), Gone> {
+        while let Some(output) = self.machine.poll_output() {
+            self.perform(output, spoken, effects).await?;
+        }
+        Ok(())
+    }
+
+    async fn perform(
+        &mut self,
+        output: Output,
+        spoken: &mpsc::Sender<Spoken>,
+        effects: &mpsc::Sender<Effect>,
+    ) -> Result<(), Gone> {
+        match output {
+            Output::Capture { turn } => {
+                let (from, sound) = self.beginning.take().unwrap_or_else(|| {
+                    (SamplePos::new(0), Pcm::default()) // a room without an ear
+                });
+                self.clip = Some(Clip::new(turn, from, sound));
+                self.marks = Marks::default();
+            }
+            Output::Release { turn } => {
+                self.drop_work(|take| take.turn == turn);
+                self.clip.take_if(|clip| clip.turn == turn);
+            }
+            Output::Forget { take } => self.drop_work(|t| t == take),
+            Output::JudgeTurnEnd { take } => self.judge(take),
+            Output::Transcribe { take } => self.transcribe(take),
+            Output::TurnOver { turn } => {
+                self.turn = Some(turn);
+                self.marks.endpoint = Some(self.pace.mark());
+            }
+            Output::StartReply { reply, prompt } => {
+                self.start(reply, prompt, spoken, effects).await?;
+            }
+            Output::Cancel { reply, why } => {
+                info!(reply = reply.0, ?why, "reply cancelled");
+                send(effects, Effect::Flush(reply)).await?;
+                self.close(Ending::Interrupted, effects).await?;
+            }
+            Output::Hush { reply } => send(effects, Effect::Hush(reply)).await?,
+            Output::Unhush { reply } => send(effects, Effect::Unhush(reply)).await?,
+            Output::Attend(attention) => send(effects, Effect::Attend(attention)).await?,
+            Output::Show(phase) => send(effects, Effect::Show(phase)).await?,
+        }
+        Ok(())
+    }
+
+    fn drop_work(&mut self, of: impl Fn(Take) -> bool) {
+        self.work.retain(|work, task| {
+            let (Work::Transcribe(take) | Work::Judge(take)) = *work;
+            let dropped = of(take);
+            if dropped {
+                task.abort();
+            }
+            !dropped
+        });
+    }
+
+    fn judge(&mut self, take: Take) {
+        let (Some(judge), Some(clip)) = (&self.judge, &self.clip) else {
+            return;
+        };
+        let (judge, sound) = (judge.clone(), clip.sound().clone());
+        let span = info_span!("judge", turn = take.turn.0);
+        let task = self.tasks.spawn_blocking(move || {
+            let _in_span = span.entered();
+            let result = match judge.lock() {
+                Ok(mut model) => model.probability(sound.samples()),
+                Err(_) => Err(EndpointError::Model("it panicked before".to_owned())),
+            };
+            Done::Judged(take, result)
+        });
+        self.work.insert(Work::Judge(take), task);
+    }
+
+    fn transcribe(&mut self, take: Take) {
+        let Some(clip) = self.clip.as_ref().filter(|clip| clip.turn == take.turn) else {
+            return;
+        };
+        let request = TranscribeRequest {
+            clip: Arc::new(clip.speech()),
+            language: self.config.language.clone(),
+            prompt: self.config.hints.clone(),
+        };
+        let work = self.engines.stt.transcribe(request);
+        let task = self.tasks.spawn(
+            async move { Done::Transcribed(take, work.await) }
+                .instrument(info_span!("stt", turn = take.turn.0)),
+        );
+        self.work.insert(Work::Transcribe(take), task);
+    }
+
+    async fn start(
+        &mut self,
+        id: ReplyId,
+        prompt: Prompt,
+        spoken: &mpsc::Sender<Spoken>,
+        effects: &mpsc::Sender<Effect>,
+    ) -> Result<(), Gone> {
+        let mut marks = Marks {
+            transcript: Some(self.pace.mark()),
+            ..Marks::default()
+        };
+        let mut turn = None;
+        let (script, user) = match prompt {
+            Prompt::User(text) => {
+                turn = self.turn.take();
+                if turn.is_some() {
+                    marks = Marks {
+                        transcript: marks.transcript,
+                        ..self.marks
+                    };
+                }
+                let framed = (self.config.frame)(&text);
+                send(effects, Effect::UserSaid { turn, text }).await?;
+                // Into the history only when its answer is heard: until then the machine carries it.
+                let mut asked = self.history.clone();
+                asked.user_said(&framed);
+                (
+                    Script::Ask(asked.request(&self.config.system)),
+                    Some(framed),
+                )
+            }
+            Prompt::Verbatim(text) => (Script::Verbatim(text), None),
+            Prompt::Apology(trouble) => (Script::Apology(trouble), None),
+        };
+        let (live, played) = LiveReply::new(id, turn, user, marks);
+        let work = Reply {
+            id,
+            engines: self.engines.clone(),
+            voice: Voice {
+                name: self.config.voice.clone(),
+                speed: self.config.speed,
+                clauses: self.config.clauses.clone(),
+            },
+            played,
+            out: spoken.clone(),
+        };
+        let task = self.tasks.spawn(
+            async move {
+                work.run(script).await;
+                Done::Replied
+            }
+            .instrument(info_span!("reply", reply = id.0)),
+        );
+        self.live = Some(live(task));
+        Ok(())
+    }
+
+    /// The live reply is over: its work ends, and what was heard of it goes into the history.
+    async fn close(&mut self, ending: Ending, effects: &mpsc::Sender<Effect>) -> Result<(), Gone> {
+        let Some(live) = self.live.take() else {
+            return Ok(());
+        };
+        live.task.abort();
+        if !live.audible {
+            return Ok(());
+        }
+        let text = live.heard();
+        if let Some(user) = &live.user {
+            self.history.user_said(user);
+        }
+        self.history.assistant_heard(&text, ending);
+        let complete = ending == Ending::Complete;
+        send(
+            effects,
+            Effect::AssistantSaid {
+                reply: live.id,
+                text,
+                complete,
+            },
+        )
+        .await
+    }
+}
+
+/// The room no longer takes effects.
+struct Gone;
+
+async fn send(effects: &mpsc::Sender<Effect>, effect: Effect) -> Result<(), Gone> {
+    effects.send(effect).await.map_err(|_| Gone)
+}

@@ -16,9 +16,6 @@ pub const FRAME: usize = 480;
 /// Samples of a fade: 5 ms, short enough to be at once and long enough not to click.
 const FADE: usize = 120;
 
-/// Every how many played samples progress is reported: 200 ms.
-const REPORT: u64 = 4_800;
-
 /// What happened in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlayoutEvent {
@@ -48,7 +45,6 @@ struct Voice {
     reply: ReplyId,
     queue: VecDeque<f32>,
     played: u64,
-    reported: u64,
     ended: bool,
     /// [`FADE`] sounding, 0 hushed; between them while fading.
     gain: usize,
@@ -150,8 +146,7 @@ impl Playout {
             if voice.ended && voice.queue.is_empty() {
                 events.push(PlayoutEvent::Over { reply, until });
                 self.voice = None;
-            } else if voice.played >= voice.reported + REPORT {
-                voice.reported = voice.played;
+            } else if voice.played > before {
                 events.push(PlayoutEvent::Played { reply, until });
             }
         }
@@ -172,7 +167,6 @@ impl Playout {
                 reply,
                 queue: VecDeque::new(),
                 played: 0,
-                reported: 0,
                 ended: false,
                 gain: FADE,
                 hushed: false,
@@ -289,7 +283,7 @@ mod tests {
         let (samples, events) = frame(&mut p);
         let samples = samples.expect("fade and the next reply");
         assert!(samples[FADE - 1..].iter().all(|&s| s == 0.5));
-        assert_eq!(events, [PlayoutEvent::Audible { reply: TWO }]);
+        assert_eq!(events[0], PlayoutEvent::Audible { reply: TWO });
         assert_eq!(p.flush(ONE), None);
         assert!(!p.is_idle(), "an old flush does not touch the new reply");
     }

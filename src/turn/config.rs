@@ -68,7 +68,7 @@ impl Default for TurnConfig {
             draft_after: Duration::from_millis(450),
             max_turn: Duration::from_secs(60),
             min_speech: Duration::from_millis(60),
-            barge_in_delay: Duration::from_millis(600),
+            barge_in_delay: Duration::from_millis(500),
             follow_up: Duration::from_secs(8),
             echo_tail: Duration::from_millis(400),
             transcribe_limit: Duration::from_secs(20),

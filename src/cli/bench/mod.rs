@@ -6,6 +6,7 @@ pub mod serve;
 mod stats;
 pub mod stt;
 pub mod tts;
+pub mod turn;
 pub mod wake;
 mod words;
 

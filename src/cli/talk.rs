@@ -1,0 +1,203 @@
+//! `caal talk`: a spoken conversation through microphone and speakers, or through files.
+
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use super::{Failure, stop_signal};
+use crate::{
+    audio::{self, Hz16k, Pcm, wav},
+    fault::Fault,
+    local::{
+        Setting,
+        device::{self, DeviceError, Devices},
+        display::{Display, Style},
+        file::{self, Options, Speed},
+    },
+    turn::{Activation, Duplex, TurnConfig},
+};
+
+/// Arguments of `caal talk`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Hear this recording (WAV) instead of the microphone.
+    #[arg(long = "in", value_name = "FILE", requires = "out")]
+    input_file: Option<PathBuf>,
+    /// Write what the assistant says to this WAV file; it begins together with the recording, so the
+    /// answer stands where it would have been heard.
+    #[arg(long = "out", value_name = "FILE", requires = "input_file")]
+    out: Option<PathBuf>,
+    /// With --in: as fast as it can be heard; the time that engines take is left out of the result.
+    #[arg(long, requires = "input_file")]
+    fast: bool,
+    /// The microphone does not hear the speakers: you may interrupt the assistant.
+    #[arg(long)]
+    headphones: bool,
+    /// Sleep until this wake word is said (see: caal models list).
+    #[arg(long, value_name = "NAME")]
+    pub wake: Option<String>,
+    /// Voice or blend: af_heart, af_bella(2)+af_sky(1) (setting tts_voice_kokoro).
+    #[arg(long, value_name = "NAME")]
+    pub voice: Option<String>,
+    /// Microphone to use, by name or id.
+    #[arg(long, value_name = "NAME", conflicts_with = "input_file")]
+    input: Option<String>,
+    /// Loudspeaker to use, by name or id.
+    #[arg(long, value_name = "NAME", conflicts_with = "input_file")]
+    output: Option<String>,
+    /// Print the microphones and loudspeakers of this machine and end.
+    #[arg(long)]
+    pub list_devices: bool,
+    /// One JSON object per line instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    /// The rules of turn taking as asked for on the command line.
+    pub fn turn(&self, config: TurnConfig) -> TurnConfig {
+        TurnConfig {
+            activation: match self.wake {
+                Some(_) => Activation::WakeWord,
+                None => Activation::AlwaysOn,
+            },
+            duplex: if self.headphones {
+                Duplex::Full
+            } else {
+                Duplex::Half
+            },
+            ..config
+        }
+    }
+
+    /// Finds the user's mistakes that need no engine to be found, before seconds are spent on
+    /// loading any; prints the devices if that was asked.
+    ///
+    /// # Errors
+    ///
+    /// A recording that cannot be read, a result that cannot be written, no microphone.
+    pub fn check(&self) -> Result<Option<ExitCode>, Failure> {
+        if self.list_devices {
+            print_devices(self.json)?;
+            return Ok(Some(ExitCode::SUCCESS));
+        }
+        match (&self.input_file, &self.out) {
+            (Some(input), Some(out)) => {
+                wav::read(input)?;
+                writable(out)?;
+            }
+            _ => device::check(&self.devices())?,
+        }
+        Ok(None)
+    }
+
+    fn devices(&self) -> Devices {
+        Devices {
+            input: self.input.clone(),
+            output: self.output.clone(),
+        }
+    }
+}
+
+/// Holds the conversation. `setting` follows [`Args::turn`], [`Args::wake`] and [`Args::voice`].
+///
+/// # Errors
+///
+/// What [`Failure`] says.
+pub async fn run(args: &Args, setting: Setting) -> Result<ExitCode, Failure> {
+    let mut display = Display::new(std::io::stdout(), style(args.json));
+    let result = match (&args.input_file, &args.out) {
+        (Some(input), Some(out)) => with_file(args, setting, &mut display, (input, out)).await,
+        _ => device::talk(setting, &args.devices(), &mut display, stop_signal())
+            .await
+            .map_err(Failure::from),
+    };
+    display.finish();
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+async fn with_file(
+    args: &Args,
+    setting: Setting,
+    display: &mut Display<std::io::Stdout>,
+    (input, out): (&Path, &Path),
+) -> Result<(), Failure> {
+    let recording: Pcm<Hz16k> = audio::resample(&wav::read(input)?);
+    let speed = if args.fast {
+        Speed::Fast
+    } else {
+        Speed::RealTime
+    };
+    let options = Options { speed, echo: 0.0 };
+    let answer = tokio::select! {
+        answer = file::talk(&recording, setting, options, display) => answer,
+        () = stop_signal() => {
+            return Err(Failure { message: "stopped before the end".to_owned(), fault: Fault::Busy });
+        }
+    };
+    let answer = answer
+        .map_err(|_| Failure::internal("the conversation ended unexpectedly; see the log"))?;
+    wav::write(out, &answer.sound)?;
+    if answer.begins.is_empty() {
+        let hint = match &args.wake {
+            Some(word) => format!("was the wake word {word:?} said, and words after it?"),
+            None => "are there words in the recording?".to_owned(),
+        };
+        eprintln!("caal: the assistant said nothing; {hint}");
+    }
+    Ok(())
+}
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Self {
+        Self {
+            fault: error.fault(),
+            message: error.to_string(),
+        }
+    }
+}
+
+fn style(json: bool) -> Style {
+    if json {
+        return Style::Json;
+    }
+    match std::io::stdout().is_terminal() {
+        true => Style::Live { width: 100 },
+        false => Style::Plain,
+    }
+}
+
+/// A result that cannot be written is found before the conversation, not after it.
+fn writable(out: &Path) -> Result<(), Failure> {
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(out)
+        .map(drop)
+        .map_err(|error| {
+            Failure::request(format!(
+                "{} cannot be written ({error}); give another file with --out",
+                out.display()
+            ))
+        })
+}
+
+fn print_devices(json: bool) -> Result<(), Failure> {
+    let devices = device::list();
+    if json {
+        let text = serde_json::to_string_pretty(&devices)
+            .map_err(|error| Failure::internal(error.to_string()))?;
+        println!("{text}");
+        return Ok(());
+    }
+    if devices.is_empty() {
+        println!("no microphones and no loudspeakers");
+    }
+    for d in devices {
+        let default = if d.default { " (default)" } else { "" };
+        println!("{:<6} {}{default}\n       {}", d.direction, d.name, d.id);
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! What every local conversation has in common: one session, one ear, one playout, and somebody who
+//! watches.
+
+use std::collections::VecDeque;
+
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    audio::{Hz24k, Pcm},
+    endpoint::TurnEndModel,
+    session::{Clock, Ear, Effect, Engines, Event, Playout, Session, SessionConfig},
+};
+
+/// Between room and session either way. When full the sender waits: both sides take without
+/// delay, so that means a stall of seconds.
+const QUEUE: usize = 64;
+
+/// What a conversation needs.
+pub struct Setting {
+    /// The session's; its clock is set by the room.
+    pub config: SessionConfig,
+    /// What it asks.
+    pub engines: Engines,
+    /// Judges pauses.
+    pub turn_end: Option<Box<dyn TurnEndModel>>,
+    /// Hears.
+    pub ear: Ear,
+}
+
+/// Sees what goes on: displays, benches, tests.
+pub trait Watch: Send {
+    /// Something happened.
+    fn effect(&mut self, effect: &Effect);
+
+    /// The microphone's level over the last 20 ms: root mean square, `0.0..=1.0`.
+    fn level(&mut self, _rms: f32) {}
+
+    /// Something about devices, as a sentence.
+    fn note(&mut self, _text: &str) {}
+}
+
+/// The session has ended: it was told to, or it panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended;
+
+/// See the module's text.
+pub(super) struct Room<'w> {
+    ear: Ear,
+    pub(super) playout: Playout,
+    events: mpsc::Sender<Event>,
+    effects: mpsc::Receiver<Effect>,
+    watch: &'w mut dyn Watch,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+    heard: Vec<Event>,
+}
+
+/// An effect that the room has carried out.
+pub(super) enum Carried {
+    /// Nothing more to know.
+    Out,
+    /// The answer to [`Event::Settle`].
+    Settled { at_rest: bool },
+}
+
+impl<'w> Room<'w> {
+    pub(super) fn open(setting: Setting, clock: Clock, watch: &'w mut dyn Watch) -> Self {
+        let Setting {
+            config,
+            engines,
+            turn_end,
+            ear,
+        } = setting;
+        let stop = CancellationToken::new();
+        let session = Session::new(
+            SessionConfig { clock, ..config },
+            engines,
+            turn_end,
+            stop.clone(),
+        );
+        let (events, events_rx) = mpsc::channel(QUEUE);
+        let (effects_tx, effects) = mpsc::channel(QUEUE);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(session.run(events_rx, effects_tx));
+        Self {
+            ear,
+            playout: Playout::new(),
+            events,
+            effects,
+            watch,
+            tasks,
+            stop,
+            heard: Vec::new(),
+        }
+    }
+
+    /// The microphone's next sound. Runs the ear's models: a few milliseconds of work.
+    pub(super) async fn hear(&mut self, sound: &[f32]) -> Result<(), Ended> {
+        self.watch.level(crate::audio::rms(sound));
+        let heard = &mut self.heard;
+        self.ear.push(sound, |event| heard.push(Event::Ear(event)));
+        let events: Vec<_> = self.heard.drain(..).collect();
+        for event in events {
+            self.tell(event).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the session something, and carries out what it asks meanwhile: two full queues facing
+    /// each other would wait for ever.
+    pub(super) async fn tell(&mut self, event: Event) -> Result<(), Ended> {
+        let mut asked = VecDeque::new();
+        let permit = loop {
+            tokio::select! {
+                biased;
+                permit = self.events.reserve() => break permit.map_err(|_| Ended)?,
+                effect = self.effects.recv() => asked.push_back(effect.ok_or(Ended)?),
+            }
+        };
+        permit.send(event);
+        for effect in asked {
+            self.carry_out(effect);
+        }
+        Ok(())
+    }
+
+    /// The session's next wish, carried out.
+    pub(super) async fn next(&mut self) -> Result<Carried, Ended> {
+        let effect = self.effects.recv().await.ok_or(Ended)?;
+        Ok(self.carry_out(effect))
+    }
+
+    /// The session's wishes so far, carried out.
+    pub(super) fn catch_up(&mut self) -> Result<Carried, Ended> {
+        let mut last = Carried::Out;
+        loop {
+            match self.effects.try_recv() {
+                Ok(effect) => {
+                    if let settled @ Carried::Settled { .. } = self.carry_out(effect) {
+                        last = settled;
+                    }
+                }
+                Err(mpsc::error::TryRecvError::Empty) => return Ok(last),
+                Err(mpsc::error::TryRecvError::Disconnected) => return Err(Ended),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Carried {
+        self.watch.effect(&effect);
+        match effect {
+            Effect::Attend(attention) => self.ear.attend(attention),
+            Effect::Play { reply, sound } => self.playout.push(reply, &sound),
+            Effect::PlayEnd { reply } => self.playout.end(reply),
+            Effect::Hush(reply) => self.playout.hush(reply),
+            Effect::Unhush(reply) => self.playout.unhush(reply),
+            Effect::Flush(reply) => {
+                self.playout.flush(reply);
+            }
+            Effect::Settled { at_rest, .. } => return Carried::Settled { at_rest },
+            _ => {}
+        }
+        Carried::Out
+    }
+
+    /// The speaker's next 20 ms; `None` for silence.
+    pub(super) async fn frame(&mut self) -> Result<Option<Pcm<Hz24k>>, Ended> {
+        let mut events = Vec::new();
+        let frame = self.playout.frame(&mut events);
+        for event in events {
+            self.tell(Event::Playout(event)).await?;
+        }
+        Ok(frame)
+    }
+
+    pub(super) fn note(&mut self, text: &str) {
+        self.watch.note(text);
+    }
+
+    /// Ends the session and waits for it.
+    pub(super) async fn close(mut self) {
+        self.stop.cancel();
+        self.effects.close();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
