@@ -214,15 +214,15 @@ pub fn message_tokens(text: &str) -> usize {
 }
 
 /// An estimate of the tokens of `text`, on the high side for the byte-level vocabularies of current
-/// models: four ASCII letters to a token, a digit or any other character one each. Where the true
-/// tokenizer is at hand it decides ([`fit`]).
+/// models: four ASCII letters to a token, a digit or a sign one each, a letter of another script as
+/// many as it has bytes. Where the true tokenizer is at hand it decides ([`fit`]).
 pub fn approximate_tokens(text: &str) -> usize {
     let (mut letters, mut others) = (0, 0);
     for c in text.chars() {
         if c.is_ascii_alphabetic() || c == ' ' {
             letters += 1;
         } else {
-            others += 1;
+            others += c.len_utf8();
         }
     }
     usize::div_ceil(letters, 4) + others

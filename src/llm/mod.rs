@@ -1,6 +1,9 @@
 //! Words to words: the [`Llm`] port, its types and its error; history and prompt (pure). One file
 //! or folder per engine.
 
+pub mod choice;
+#[cfg(feature = "embedded-llm")]
+pub mod embedded;
 pub mod history;
 pub mod ollama;
 pub mod prompt;

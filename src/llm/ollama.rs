@@ -44,6 +44,9 @@ pub struct OllamaConfig {
     pub think: bool,
     /// 0.0 (always the likeliest word) to 2.0.
     pub temperature: f32,
+    /// The longest answer, thoughts included. Ollama has no bound of its own: a small model that
+    /// repeats itself would never end.
+    pub max_tokens: u32,
     /// How long to wait for what.
     pub patience: Patience,
 }
@@ -58,6 +61,7 @@ impl Default for OllamaConfig {
             keep_alive: None,
             think: false,
             temperature: 0.7,
+            max_tokens: 1024,
             patience: Patience::default(),
         }
     }
@@ -225,7 +229,7 @@ impl Ollama {
             .into_iter()
             .collect();
         // Without a message Ollama loads the model and says nothing; with one, one token.
-        let body = self.chat_body(&messages, Some(1));
+        let body = self.chat_body(&messages, 1);
         let mut answer = Box::pin(self.stream(body).await?);
         while let Some(piece) = answer.next().await {
             piece?;
@@ -237,12 +241,12 @@ impl Ollama {
         self,
         request: &ChatRequest,
     ) -> Result<impl stream::Stream<Item = Result<Delta, LlmError>> + use<>, LlmError> {
-        let body = self.chat_body(&request.messages, None);
+        let body = self.chat_body(&request.messages, self.config.max_tokens);
         self.stream(body).await
     }
 
     /// The body of `/api/chat`.
-    fn chat_body(&self, messages: &[Message], max_tokens: Option<i32>) -> serde_json::Value {
+    fn chat_body(&self, messages: &[Message], max_tokens: u32) -> serde_json::Value {
         let OllamaConfig {
             model,
             num_ctx,
@@ -259,12 +263,10 @@ impl Ollama {
                 Message::Assistant(text) => ChatMessage::assistant(text.clone()),
             })
             .collect();
-        let mut options = ModelOptions::default()
+        let options = ModelOptions::default()
             .num_ctx(u64::from(*num_ctx))
+            .num_predict(i32::try_from(max_tokens).unwrap_or(i32::MAX))
             .temperature(*temperature);
-        if let Some(max) = max_tokens {
-            options = options.num_predict(max);
-        }
         let keep_alive = keep_alive.map_or(KeepAlive::Indefinitely, |time| KeepAlive::Until {
             time: time.as_secs(),
             unit: TimeUnit::Seconds,
@@ -602,19 +604,19 @@ mod tests {
             Message::User("u".to_owned()),
             Message::Assistant("a".to_owned()),
         ];
-        let body = ollama.chat_body(&messages, None);
+        let body = ollama.chat_body(&messages, 64);
         assert_eq!(body["model"], "qwen3:4b");
         assert_eq!(body["stream"], true);
         assert_eq!(body["think"], false);
         assert_eq!(body["keep_alive"], "1800s");
-        let options = serde_json::json!({"num_ctx": 4096, "temperature": 0.5});
+        let options = serde_json::json!({"num_ctx": 4096, "num_predict": 64, "temperature": 0.5});
         assert_eq!(body["options"], options);
         let roles: Vec<_> = (0..3)
             .map(|i| body["messages"][i]["role"].clone())
             .collect();
         assert_eq!(roles, ["system", "user", "assistant"]);
         assert_eq!(body["messages"][1]["content"], "u");
-        let forever = super::tests::ollama("http://x").chat_body(&[], Some(1));
+        let forever = super::tests::ollama("http://x").chat_body(&[], 1);
         assert_eq!(forever["keep_alive"], -1);
         assert_eq!(forever["options"]["num_predict"], 1);
     }

@@ -1,0 +1,317 @@
+//! Who answers: the Ollama of the settings, the embedded model, or nobody — and the sentence that
+//! tells the user which, and how to get a better one. [`choose`] is pure; the composition root asks
+//! the server and looks for the file, then builds what was chosen.
+//!
+//! [`Fallback`] is for what happens later: the Ollama that was there at the start goes down.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use tokio::{sync::watch, time::Instant};
+use tracing::{info, warn};
+
+use super::{ChatRequest, Delta, Llm, LlmError, ollama::ModelInfo};
+
+/// Whether there is an embedded model to turn to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Embedded {
+    /// Built in, and its file is there.
+    Ready,
+    /// Built in; its file is missing.
+    NoFile,
+    /// This binary was built without the feature `embedded-llm`.
+    NotBuilt,
+}
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answering {
+    /// The Ollama of the settings.
+    Ollama,
+    /// The model in this process.
+    Embedded,
+    /// No one: a conversation cannot be held.
+    Nobody,
+}
+
+/// Who answers, and what the user is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Who.
+    pub answering: Answering,
+    /// Who it is, why, and how to get a better one. Whole sentences.
+    pub sentence: String,
+}
+
+/// Chooses. `probe` is what [`Ollama::models`](super::ollama::Ollama::models) said, `model` the one
+/// that is set.
+pub fn choose(probe: &Result<Vec<ModelInfo>, LlmError>, model: &str, embedded: Embedded) -> Choice {
+    let problem = match probe {
+        Ok(models) if models.iter().any(|m| m.is(model)) => {
+            return Choice {
+                answering: Answering::Ollama,
+                sentence: format!("Ollama answers, with {model}."),
+            };
+        }
+        Ok(models) => format!(
+            "Ollama is there but does not have the model {model}. Fetch it with: ollama pull {model}{}.",
+            others(models)
+        ),
+        Err(e) => format!("{}.", capitalised(&e.to_string())),
+    };
+    let (answering, sentence) = match embedded {
+        Embedded::Ready => (
+            Answering::Embedded,
+            format!(
+                "The small built-in model answers: it is quick and knows little. For better answers \
+                 run a model in Ollama. {problem}"
+            ),
+        ),
+        Embedded::NoFile => (
+            Answering::Nobody,
+            format!(
+                "No language model can answer. {problem} Or fetch the small built-in one with: caal \
+                 models pull"
+            ),
+        ),
+        Embedded::NotBuilt => (
+            Answering::Nobody,
+            format!(
+                "No language model can answer. {problem} Or build caal with a small one: cargo build \
+                 --features embedded-llm"
+            ),
+        ),
+    };
+    Choice {
+        answering,
+        sentence,
+    }
+}
+
+/// `, or set one of those it has: a, b, c`
+fn others(models: &[ModelInfo]) -> String {
+    const SHOWN: usize = 5;
+    if models.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = models.iter().take(SHOWN).map(|m| m.name.as_str()).collect();
+    let more = if models.len() > SHOWN { ", …" } else { "" };
+    format!(", or set one that it has: {}{more}", names.join(", "))
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(chars).collect()
+    })
+}
+
+/// Which of the two of a [`Fallback`] answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// The first, as intended.
+    First,
+    /// The second; `why` is a sentence for the user, who is told once.
+    Second {
+        /// What happened to the first, with the next step.
+        why: String,
+    },
+}
+
+/// Two models as one: when the first cannot answer, the second does.
+///
+/// It turns over only before the first word: an answer that broke off within is an error, because
+/// another model cannot end another's sentence. After it has turned, the first is asked again when
+/// `RETRY_AFTER` has passed, so that not every turn waits for a dead server.
+pub struct Fallback {
+    first: Arc<dyn Llm>,
+    second: Arc<dyn Llm>,
+    state: Arc<State>,
+}
+
+struct State {
+    turned: watch::Sender<Turned>,
+    // When the first failed last. Held for a copy only, never across a wait.
+    failed: Mutex<Option<Instant>>,
+}
+
+/// Long enough that a dead server costs nothing, short enough that a restarted one is soon back.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+
+impl Fallback {
+    /// `first`, and `second` where it fails.
+    pub fn new(first: Arc<dyn Llm>, second: Arc<dyn Llm>) -> Self {
+        let (turned, _) = watch::channel(Turned::First);
+        Self {
+            first,
+            second,
+            state: Arc::new(State {
+                turned,
+                failed: Mutex::new(None),
+            }),
+        }
+    }
+
+    /// Who answers, as it changes: a change is what the user is told.
+    pub fn turned(&self) -> watch::Receiver<Turned> {
+        self.state.turned.subscribe()
+    }
+}
+
+impl State {
+    fn resting(&self) -> bool {
+        let failed = *self.failed.lock().unwrap_or_else(|e| e.into_inner());
+        failed.is_some_and(|at| at.elapsed() < RETRY_AFTER)
+    }
+
+    fn failed(&self, error: &LlmError, second: &str) {
+        *self.failed.lock().unwrap_or_else(|e| e.into_inner()) = Some(Instant::now());
+        let why = format!(
+            "{}. Until then {second} answers.",
+            capitalised(&error.to_string())
+        );
+        let told = self.turned.send_if_modified(|turned| {
+            let first_time = *turned == Turned::First;
+            if first_time {
+                *turned = Turned::Second { why: why.clone() };
+            }
+            first_time
+        });
+        if told {
+            warn!("{why}");
+        }
+    }
+
+    fn works(&self, first: &str) {
+        *self.failed.lock().unwrap_or_else(|e| e.into_inner()) = None;
+        let back = self
+            .turned
+            .send_if_modified(|turned| std::mem::replace(turned, Turned::First) != Turned::First);
+        if back {
+            info!("{first} answers again");
+        }
+    }
+}
+
+/// Whether another model may answer instead. A wrong request is wrong for the other as well.
+fn another_may(error: &LlmError) -> bool {
+    matches!(error, LlmError::Remote { .. } | LlmError::NoModel { .. })
+}
+
+impl Llm for Fallback {
+    fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<Delta, LlmError>> {
+        let (first, second) = (self.first.clone(), self.second.clone());
+        let state = self.state.clone();
+        stream::once(async move {
+            if state.resting() {
+                return second.chat(request);
+            }
+            let mut answer = first.chat(request.clone());
+            match answer.next().await {
+                Some(Err(e)) if another_may(&e) => {
+                    state.failed(&e, &second.name());
+                    second.chat(request)
+                }
+                begin => {
+                    if !matches!(begin, Some(Err(_))) {
+                        state.works(&first.name());
+                    }
+                    stream::iter(begin).chain(answer).boxed()
+                }
+            }
+        })
+        .flatten()
+        .boxed()
+    }
+
+    fn name(&self) -> String {
+        let turned = self.state.turned.borrow();
+        match *turned {
+            Turned::First => self.first.name(),
+            Turned::Second { .. } => self.second.name(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn models(names: &[&str]) -> Result<Vec<ModelInfo>, LlmError> {
+        let model = |name: &&str| ModelInfo {
+            name: (*name).to_owned(),
+            bytes: 0,
+        };
+        Ok(names.iter().map(model).collect())
+    }
+
+    fn down() -> Result<Vec<ModelInfo>, LlmError> {
+        Err(LlmError::Remote {
+            host: "http://localhost:11434".to_owned(),
+            what: "does not answer".to_owned(),
+            hint: "start it with: ollama serve".to_owned(),
+        })
+    }
+
+    #[test]
+    fn an_ollama_with_the_model_answers() {
+        for embedded in [Embedded::Ready, Embedded::NoFile, Embedded::NotBuilt] {
+            let choice = choose(&models(&["a:latest", "qwen3:4b"]), "a", embedded);
+            assert_eq!(choice.answering, Answering::Ollama);
+            assert_eq!(choice.sentence, "Ollama answers, with a.");
+        }
+    }
+
+    #[test]
+    fn without_one_the_embedded_model_does_and_says_what_would_be_better() {
+        let choice = choose(&down(), "a", Embedded::Ready);
+        assert_eq!(choice.answering, Answering::Embedded);
+        assert!(
+            choice
+                .sentence
+                .starts_with("The small built-in model answers")
+        );
+        assert!(
+            choice.sentence.ends_with("start it with: ollama serve."),
+            "{}",
+            choice.sentence
+        );
+
+        let choice = choose(&models(&["b:1", "c:2"]), "a", Embedded::Ready);
+        assert_eq!(choice.answering, Answering::Embedded);
+        let end = "ollama pull a, or set one that it has: b:1, c:2.";
+        assert!(choice.sentence.ends_with(end), "{}", choice.sentence);
+    }
+
+    #[test]
+    fn without_either_nobody_does_and_both_ways_out_are_told() {
+        let file = choose(&down(), "a", Embedded::NoFile);
+        assert_eq!(file.answering, Answering::Nobody);
+        assert!(file.sentence.contains("ollama serve") && file.sentence.contains("models pull"));
+        let built = choose(&models(&[]), "a", Embedded::NotBuilt);
+        assert_eq!(built.answering, Answering::Nobody);
+        assert!(
+            built.sentence.contains("ollama pull a. Or build"),
+            "{}",
+            built.sentence
+        );
+    }
+
+    #[test]
+    fn a_long_list_of_models_is_cut() {
+        let names: Vec<String> = (0..9).map(|i| format!("m{i}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let choice = choose(&models(&names), "a", Embedded::Ready);
+        assert!(
+            choice.sentence.ends_with("m0, m1, m2, m3, m4, …."),
+            "{}",
+            choice.sentence
+        );
+    }
+}
