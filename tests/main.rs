@@ -5,6 +5,7 @@
 mod architecture;
 mod contract;
 mod docs;
+mod llm;
 mod models;
 mod process;
 mod scenario;
