@@ -2,6 +2,7 @@
 //! breaks either.
 
 mod hostile;
+mod said;
 mod stream;
 
 /// A small generator with a written seed (xorshift64*), so that a failure can be had again.

@@ -87,7 +87,7 @@ impl Reader<'_> {
             return false;
         }
         let (next, _) = self.next_word(end);
-        let word_follows = next.len() > 1;
+        let word_follows = next.len() > 1 || self.digit_at(end + 1);
         word_follows
             && (self.out.at_sentence_start() || next.starts_with(|c: char| c.is_ascii_uppercase()))
     }
@@ -227,7 +227,7 @@ impl Reader<'_> {
             Some('.') => start > end + 1 || !word_too,
             Some(',') => date || other,
             Some('-' | '–' | '/') => other,
-            _ => date || self.last.lower == "to" && !word_too || !word_too && word != "Mon",
+            _ => date || self.last.lower.ends_with("day") || !word_too && word != "Mon",
         };
         if !good {
             return false;

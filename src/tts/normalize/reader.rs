@@ -416,7 +416,10 @@ impl Reader<'_> {
         }
         if count > 2 {
             self.out.pause(',');
-        } else if c == '−' || (count == 1 && opens && number_next && c != '–') {
+        } else if c == '−'
+            || (number_next && count == 1 && matches!(self.last.lower.as_str(), "utc" | "gmt"))
+            || (count == 1 && opens && number_next && c != '–')
+        {
             self.out.words("minus");
         } else if self.space_at(end) && opens {
             let arithmetic = self.last.number && self.digit_at(self.skip_spaces(end));
