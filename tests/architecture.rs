@@ -20,7 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("turn", &[]),
     ("engine", &[]),
     ("models", &[]),
-    ("settings", &["engine"]), // the device's name is the engine's type
+    ("settings", &["engine", "models"]), // its values are theirs: a device, a hub
     ("wake", &["audio", "engine"]),
     ("vad", &["audio", "engine"]),
     ("endpoint", &["audio", "engine"]),

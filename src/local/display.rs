@@ -243,7 +243,7 @@ mod tests {
     fn a_terminal_gets_one_live_line_that_is_wiped_at_the_end() {
         let text = show(Style::Live { width: 40 });
         assert!(text.contains("thinking"), "{text:?}");
-        assert!(text.contains("[#######-]"), "{text:?}");
+        assert!(text.contains("[######--]"), "{text:?}");
         assert!(text.ends_with("\r\x1b[2K"), "{text:?}");
     }
 

@@ -103,7 +103,8 @@ async fn real_time(
     room: &mut Room<'_>,
     timeline: &mut Timeline,
 ) -> Result<(), Ended> {
-    let mut tick = tokio::time::interval(STEP);
+    // A microphone gives its first 20 ms when they are over.
+    let mut tick = tokio::time::interval_at(timeline.started + STEP, STEP);
     // A late step is made up for, as a sound card's buffer would.
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut at_rest = false;

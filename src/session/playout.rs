@@ -191,7 +191,7 @@ impl Voice {
         }
         let sample = self.queue.pop_front()?;
         self.played += 1;
-        Some(sample * self.gain as f32 / FADE as f32)
+        Some(sample * (self.gain as f32 / FADE as f32))
     }
 }
 
