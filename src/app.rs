@@ -3,47 +3,156 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use tracing::warn;
+
 use crate::{
     cli::Failure,
+    endpoint::{EndpointConfig, SmartTurn},
     engine::{Device, Runtime, RuntimeError},
     http::Parts,
+    llm::{
+        Llm,
+        choice::{Answering, Embedded, choose},
+        history::Limits,
+        ollama::{Ollama, OllamaConfig},
+        prompt::{self, Moment},
+    },
+    local::Setting,
     models::Store,
-    settings::Settings,
+    session::{Clock, Ear, EarConfig, EarModels, Engines, SessionConfig},
+    settings::{LlmProvider, Settings},
     stt::{Language, Stt, WhisperConfig, WhisperStt},
-    tts::{Dictionary, KokoroConfig, KokoroTts, Tts},
+    tts::{Clauses, Dictionary, KokoroConfig, KokoroTts, Tts},
+    turn::TurnConfig,
+    vad::Silero,
+    wake::{self, EnergyConfig, GateConfig, Gated, OpenWakeWord},
 };
 
 /// How long running work may take to end when the process is asked to stop.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// All engines of the process, loaded.
-#[derive(Debug)]
 pub struct App {
-    /// ONNX Runtime.
-    pub runtime: Runtime,
+    settings: Settings,
+    runtime: Runtime,
+    engines: Engines,
+    /// Who answers, and how to get a better one.
+    sentence: String,
 }
 
 impl App {
-    /// Loads every engine that a conversation needs.
+    /// Loads every engine that a conversation needs, all at once. Blocking work runs on threads of
+    /// its own.
     ///
     /// # Errors
     ///
     /// The first engine that cannot be had.
     pub async fn build(settings: Settings) -> Result<Self, Failure> {
+        let runtime = runtime(&settings)?;
+        let on_thread = |work: Box<dyn FnOnce() -> Result<Loaded, Failure> + Send>| async {
+            tokio::task::spawn_blocking(work).await.map_err(|e| {
+                Failure::internal(format!("an engine failed while it was loaded: {e}"))
+            })?
+        };
+        let (s, r) = (settings.clone(), runtime.clone());
+        let stt = on_thread(Box::new(move || Ok(Loaded::Stt(stt(&s, &r)?))));
+        let (s, r) = (settings.clone(), runtime.clone());
+        let tts = on_thread(Box::new(move || Ok(Loaded::Tts(tts(&s, &r)?))));
+        let (stt, tts, llm) = futures_util::join!(stt, tts, llm(&settings));
+        let (llm, sentence) = llm?;
+        let (Loaded::Stt(stt), Loaded::Tts(tts)) = (stt?, tts?) else {
+            unreachable!("each thread loads its own kind")
+        };
         Ok(Self {
-            runtime: runtime(&settings)?,
+            settings,
+            runtime,
+            engines: Engines { stt, llm, tts },
+            sentence,
         })
     }
 
     /// Which engine does what.
     pub fn parts(&self) -> Parts {
-        Parts::default()
+        Parts {
+            stt: self.engines.stt.name(),
+            llm: self.engines.llm.name(),
+            tts: self.engines.tts.name(),
+        }
     }
 
-    /// What the user should know about the engines that were chosen.
-    pub fn greeting(&self) -> String {
-        String::new()
+    /// What the user should know about the language model that was chosen.
+    pub fn greeting(&self) -> &str {
+        &self.sentence
     }
+
+    /// The engines.
+    pub fn engines(&self) -> &Engines {
+        &self.engines
+    }
+
+    /// What one conversation through this machine's sound needs. `wake` is the wake word to sleep
+    /// for.
+    ///
+    /// # Errors
+    ///
+    /// When a model of the ear cannot be loaded, or the dictionary is wrong.
+    pub fn conversation(&self, turn: TurnConfig, wake: Option<&str>) -> Result<Setting, Failure> {
+        let settings = &self.settings;
+        let models = EarModels {
+            speech: Box::new(silero(settings, &self.runtime)?),
+            wake: wake
+                .map(|word| wake_model(settings, &self.runtime, word))
+                .transpose()?,
+            turn_end: None,
+        };
+        let dictionary = dictionary(settings)?;
+        let config = SessionConfig {
+            turn: TurnConfig {
+                follow_up: settings.follow_up,
+                ..turn
+            },
+            endpoint: EndpointConfig {
+                complete: settings.turn_end_short,
+                incomplete: settings.turn_end_long,
+                ..EndpointConfig::default()
+            },
+            language: language(&settings.language),
+            hints: settings.stt_prompt.clone(),
+            system: system_prompt(settings),
+            frame: Arc::new(|words| prompt::user_message(words, &now())),
+            history: history_limits(settings),
+            voice: settings.voice.clone(),
+            speed: settings.speed,
+            clauses: Arc::new(move || Clauses::new(dictionary.clone())),
+            clock: Clock::Runtime,
+        };
+        let turn_end = SmartTurn::load(
+            &self.runtime,
+            &Store::new(&settings.models_dir)
+                .path("smart-turn-v3.2")
+                .join("smart-turn-v3.2-cpu.onnx"),
+        )?;
+        Ok(Setting {
+            config,
+            engines: self.engines.clone(),
+            turn_end: Some(Box::new(turn_end)),
+            ear: Ear::new(
+                models,
+                EarConfig {
+                    wake: GateConfig {
+                        threshold: settings.wake_threshold,
+                        ..GateConfig::default()
+                    },
+                    ..EarConfig::default()
+                },
+            ),
+        })
+    }
+}
+
+enum Loaded {
+    Stt(Arc<dyn Stt>),
+    Tts(Arc<dyn Tts>),
 }
 
 /// ONNX Runtime as set.
@@ -91,6 +200,108 @@ pub fn tts(settings: &Settings, runtime: &Runtime) -> Result<Arc<dyn Tts>, Failu
     Ok(Arc::new(KokoroTts::load(runtime, &folder, &config)?))
 }
 
+/// Who answers, and a sentence about it for the user. Asks Ollama whether it is there.
+///
+/// # Errors
+///
+/// When nobody can answer.
+pub async fn llm(settings: &Settings) -> Result<(Arc<dyn Llm>, String), Failure> {
+    let file = embedded_file(settings);
+    let embedded = match (cfg!(feature = "embedded-llm"), file.is_file()) {
+        (false, _) => Embedded::NotBuilt,
+        (true, false) => Embedded::NoFile,
+        (true, true) => Embedded::Ready,
+    };
+    if settings.llm_provider == LlmProvider::Embedded {
+        if embedded == Embedded::NotBuilt {
+            return Err(Failure::request(
+                "this caal was built without a language model inside; set LLM_PROVIDER=auto, or build it with --features embedded-llm",
+            ));
+        }
+        let sentence = "The small built-in model answers, as set.".to_owned();
+        return Ok((load_embedded(settings, &file).await?, sentence));
+    }
+    let probe = Ollama::probe(&settings.ollama_host).await;
+    let model = match &probe {
+        // Nobody named a model: take the first that is there.
+        Ok(models) if settings.ollama_model.is_empty() => {
+            models.first().map_or_else(String::new, |m| m.name.clone())
+        }
+        _ => settings.ollama_model.clone(),
+    };
+    let allowed = match settings.llm_provider {
+        LlmProvider::Ollama => Embedded::NotBuilt,
+        _ => embedded,
+    };
+    let choice = choose(&probe, &model, allowed);
+    match choice.answering {
+        Answering::Ollama => {
+            let ollama = Ollama::new(OllamaConfig {
+                url: settings.ollama_host.clone(),
+                model,
+                num_ctx: settings.num_ctx,
+                keep_alive: settings.keep_alive,
+                temperature: settings.temperature,
+                ..OllamaConfig::default()
+            })?;
+            // A cold model costs the first question many seconds; loading goes on if this fails.
+            if let Err(error) = ollama.warm_up(Some(&system_prompt(settings))).await {
+                warn!(%error, "the language model could not be warmed up");
+            }
+            Ok((Arc::new(ollama), choice.sentence))
+        }
+        Answering::Embedded => Ok((load_embedded(settings, &file).await?, choice.sentence)),
+        Answering::Nobody => Err(Failure::remote(choice.sentence)),
+    }
+}
+
+/// The GGUF file that is set: a name of the manifest or a path.
+fn embedded_file(settings: &Settings) -> std::path::PathBuf {
+    let named = Path::new(&settings.embedded_model);
+    if named.extension().is_some_and(|e| e == "gguf") {
+        return named.to_owned();
+    }
+    let store = Store::new(&settings.models_dir);
+    let file = store
+        .manifest()
+        .get(&settings.embedded_model)
+        .and_then(|m| m.files.iter().find(|f| f.path.ends_with(".gguf")))
+        .map(|f| f.path.clone());
+    store
+        .path(&settings.embedded_model)
+        .join(file.unwrap_or_default())
+}
+
+#[cfg(feature = "embedded-llm")]
+async fn load_embedded(settings: &Settings, file: &Path) -> Result<Arc<dyn Llm>, Failure> {
+    use crate::llm::embedded::{EmbeddedConfig, EmbeddedLlm};
+    let threads = settings
+        .threads
+        .or_else(|| std::thread::available_parallelism().ok());
+    let config = EmbeddedConfig::new(file, threads.map_or(2, |n| n.get().min(8)));
+    let loaded = tokio::task::spawn_blocking(move || EmbeddedLlm::load(config))
+        .await
+        .map_err(|e| {
+            Failure::internal(format!(
+                "the language model failed while it was loaded: {e}"
+            ))
+        })?;
+    let model = loaded?;
+    model.warm_up(&system_prompt(settings)).await?;
+    Ok(Arc::new(model))
+}
+
+#[cfg(not(feature = "embedded-llm"))]
+#[allow(
+    clippy::unused_async,
+    reason = "the same signature as with the feature"
+)]
+async fn load_embedded(_: &Settings, _: &Path) -> Result<Arc<dyn Llm>, Failure> {
+    Err(Failure::request(
+        "this caal was built without a language model inside; build it with --features embedded-llm",
+    ))
+}
+
 /// The user's pronunciations.
 ///
 /// # Errors
@@ -114,7 +325,50 @@ pub fn language(code: &str) -> Language {
     }
 }
 
+fn silero(settings: &Settings, runtime: &Runtime) -> Result<Silero, Failure> {
+    let file = Store::new(&settings.models_dir)
+        .path("silero-vad")
+        .join("silero_vad.onnx");
+    Ok(Silero::load(runtime, &file)?)
+}
+
+fn wake_model(
+    settings: &Settings,
+    runtime: &Runtime,
+    word: &str,
+) -> Result<Box<dyn wake::WakeModel>, Failure> {
+    let store = &settings.models_dir;
+    let words = wake::choose(&wake::find(&wake_folders(store)), &[word.to_owned()])?;
+    let model = OpenWakeWord::load(runtime, &store.join("openwakeword"), &words)?;
+    let memory = model.memory();
+    Ok(Box::new(Gated::new(model, memory, EnergyConfig::default())))
+}
+
 /// Where wake words are looked for: the store, and a `models` folder beside the user.
 pub fn wake_folders(store: &Path) -> Vec<std::path::PathBuf> {
     vec![store.to_owned(), "models".into()]
+}
+
+/// Half of the model's context is for what was said; the rest for the prompt and the answer.
+fn history_limits(settings: &Settings) -> Limits {
+    Limits {
+        max_turns: settings.max_turns,
+        max_tokens: settings.num_ctx as usize / 2,
+    }
+}
+
+fn system_prompt(settings: &Settings) -> String {
+    prompt::system_prompt(prompt::DEFAULT_TEMPLATE, &settings.agent_name, &now())
+}
+
+/// Date, time and zone of this machine.
+fn now() -> Moment {
+    let now = jiff::Zoned::now();
+    let zone = now.strftime("%Z").to_string();
+    Moment::new(
+        (now.year(), now.month() as u8, now.day() as u8),
+        (now.hour() as u8, now.minute() as u8),
+        &zone,
+    )
+    .expect("the clock gives real moments")
 }

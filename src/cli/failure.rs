@@ -31,6 +31,16 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The other side is down: exit code 69.
+    pub fn remote(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            fault: Fault::Remote,
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

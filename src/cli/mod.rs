@@ -1,6 +1,7 @@
 //! The commands of `caal`: arguments, what they print, exit codes. One file per command.
 
 pub mod bench;
+mod doctor;
 mod failure;
 mod models;
 mod plot;
@@ -17,8 +18,9 @@ use clap::{ArgAction, Parser, Subcommand};
 pub use failure::Failure;
 
 use crate::{
-    app,
+    app::{self, App},
     settings::{Settings, Sources},
+    turn::TurnConfig,
 };
 
 /// A local voice assistant: hears, thinks and speaks on your own machine.
@@ -74,6 +76,8 @@ pub struct Global {
 pub enum Command {
     /// Run the server: HTTP API on :8889.
     Serve(serve::Args),
+    /// Hold a spoken conversation through microphone and loudspeakers, or through files.
+    Talk(talk::Args),
     /// Speak a text into a WAV file.
     Say(say::Args),
     /// Write down what is said in a WAV file.
@@ -82,6 +86,8 @@ pub enum Command {
     Wake(wake::Args),
     /// Model files: list, pull, verify, rm.
     Models(models::Args),
+    /// What is there, what is missing, the one next step.
+    Doctor(doctor::Args),
     /// Measure speed and quality on this machine.
     Bench(bench::Args),
 }
@@ -120,6 +126,8 @@ impl Cli {
     pub async fn run(self, settings: Settings) -> Result<ExitCode, Failure> {
         match self.command {
             Command::Serve(args) => serve::run(args, settings).await,
+            Command::Talk(args) => converse(args, settings).await,
+            Command::Doctor(args) => doctor::run(args, settings).await,
             Command::Say(args) => say::run(args, settings).await,
             Command::Transcribe(args) => transcribe::run(args, settings).await,
             Command::Wake(args) => {
@@ -129,6 +137,21 @@ impl Cli {
             Command::Bench(args) => bench::run(args, settings).await,
         }
     }
+}
+
+/// `caal talk`: what can be wrong with the arguments is found before seconds go into loading models.
+async fn converse(args: talk::Args, mut settings: Settings) -> Result<ExitCode, Failure> {
+    if let Some(code) = args.check()? {
+        return Ok(code);
+    }
+    if let Some(voice) = &args.voice {
+        settings.voice.clone_from(voice);
+    }
+    eprintln!("caal: loading the models…");
+    let app = App::build(settings).await?;
+    eprintln!("caal: {}", app.greeting());
+    let setting = app.conversation(args.turn(TurnConfig::default()), args.wake.as_deref())?;
+    talk::run(&args, setting).await
 }
 
 /// Resolves when the process is asked to stop: Ctrl-C or SIGTERM.

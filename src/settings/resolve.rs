@@ -42,7 +42,7 @@ pub struct Settings {
     pub ollama_host: String,
     pub ollama_model: String,
     pub num_ctx: u32,
-    pub keep_alive: String,
+    pub keep_alive: Option<Duration>,
     pub temperature: f32,
     pub embedded_model: String,
     pub agent_name: String,
@@ -119,7 +119,7 @@ impl Settings {
             ollama_host: reader.text("ollama_host"),
             ollama_model: reader.text("ollama_model"),
             num_ctx: reader.number("num_ctx") as u32,
-            keep_alive: reader.text("keep_alive"),
+            keep_alive: reader.keep_alive(),
             temperature: reader.number("temperature") as f32,
             embedded_model: reader.text("embedded_model"),
             agent_name: reader.text("agent_name"),
@@ -229,6 +229,33 @@ impl Reader<'_> {
         }
     }
 
+    /// `10m`, `24h`, `30s`, `90` (seconds), a negative number for ever: as Ollama writes it.
+    fn keep_alive(&mut self) -> Option<Duration> {
+        let row = find("keep_alive");
+        let (value, place) = self.raw(row);
+        let value = value.trim();
+        let (digits, unit) = match value.char_indices().find(|(_, c)| c.is_ascii_alphabetic()) {
+            Some((at, _)) => value.split_at(at),
+            None => (value, "s"),
+        };
+        let seconds = match unit {
+            "s" => Some(1),
+            "m" => Some(60),
+            "h" => Some(3600),
+            _ => None,
+        };
+        match (digits.parse::<i64>(), seconds) {
+            (Ok(n), Some(_)) if n < 0 => None,
+            (Ok(n), Some(unit)) => Some(Duration::from_secs(n.unsigned_abs().saturating_mul(unit))),
+            _ => {
+                let problem = "it must be a time such as 10m, 24h, or -1 for always";
+                self.problems
+                    .push(format!("{place} is {}: {problem}", quoted(row, value)));
+                None
+            }
+        }
+    }
+
     fn map(&mut self, key: &str) -> Vec<(String, String)> {
         let row = find(key);
         match self.sources.file.get(row.key) {
@@ -330,6 +357,17 @@ mod tests {
         );
         assert!(text.contains("num_ctx in settings.json"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn how_long_a_model_stays_is_written_as_ollama_writes_it() {
+        let keep = |text: &str| {
+            Settings::resolve(&sources(&[("OLLAMA_KEEP_ALIVE", text)], "{}")).map(|s| s.keep_alive)
+        };
+        assert_eq!(keep("10m").expect("right"), Some(Duration::from_secs(600)));
+        assert_eq!(keep("90").expect("right"), Some(Duration::from_secs(90)));
+        assert_eq!(keep("-1").expect("right"), None);
+        assert!(keep("a while").is_err());
     }
 
     #[test]

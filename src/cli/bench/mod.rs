@@ -15,7 +15,12 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Subcommand;
 
 use super::Failure;
-use crate::{app, models::Store, settings::Settings};
+use crate::{
+    app::{self, App},
+    models::Store,
+    settings::Settings,
+    turn::TurnConfig,
+};
 
 pub use stats::{Summary, cpu_seconds, peak_rss_mb};
 pub use words::{WordErrors, normalize_words, word_errors};
@@ -36,6 +41,8 @@ enum Which {
     Tts(tts::Args),
     /// Wake word: what an hour of listening costs, and what is heard, beside openwakeword with --peer.
     Wake(wake::Args),
+    /// A whole turn: last speech to first audible answer, with the time of each stage.
+    Turn(turn::Args),
     /// The idle server: memory and CPU.
     Serve(serve::Args),
     /// All of them, one after the other, each in a process of its own.
@@ -78,6 +85,11 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
             tts::run(&args, &app::runtime(&settings)?, &kokoro, whisper).await?;
         }
         Which::Wake(args) => wake::run(&args, &settings.models_dir, &app::runtime(&settings)?)?,
+        Which::Turn(args) => {
+            let app = App::build(settings).await?;
+            eprintln!("caal: {}", app.greeting());
+            return turn::run(&args, || app.conversation(TurnConfig::default(), None)).await;
+        }
         Which::Serve(args) => serve::run(&args, &settings).await?,
         Which::All(args) => return all(&args, &settings).await,
     }

@@ -52,7 +52,7 @@ pub const RECORDINGS: [&str; 20] = [
 pub struct Args {
     /// Folder of the recordings.
     #[arg(long, value_name = "DIR", default_value = "../shared/speech")]
-    recordings: PathBuf,
+    speech: PathBuf,
     /// JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -78,7 +78,7 @@ pub async fn run(
 ) -> Result<ExitCode, Failure> {
     let clips = RECORDINGS
         .iter()
-        .map(|name| Ok((*name, read(&args.recordings, name)?)))
+        .map(|name| Ok((*name, read(&args.speech, name)?)))
         .collect::<Result<Vec<_>, Failure>>()?;
     // The first conversation pays for caches that fill once.
     one(clips[0].0, &clips[0].1, setting()?).await?;

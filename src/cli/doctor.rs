@@ -1,0 +1,286 @@
+//! `caal doctor`: what is there, what is missing, the one next step.
+
+use std::{io::IsTerminal, net::Ipv4Addr, process::ExitCode, time::Duration};
+
+use serde::Serialize;
+
+use super::Failure;
+use crate::{
+    app,
+    engine::Device,
+    llm::ollama::Ollama,
+    local::device,
+    models::{State, Store},
+    settings::{LlmProvider, Settings},
+};
+
+/// Arguments of `caal doctor`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a part is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Health {
+    /// There and working.
+    Good,
+    /// Missing, but a conversation is possible without it.
+    Weak,
+    /// Missing, and nothing works without it.
+    Bad,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    part: String,
+    health: Health,
+    finding: String,
+    /// A command or an action.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
+}
+
+impl Check {
+    fn good(part: &str, finding: impl Into<String>) -> Self {
+        Self {
+            part: part.to_owned(),
+            health: Health::Good,
+            finding: finding.into(),
+            step: None,
+        }
+    }
+
+    fn not(self, health: Health, step: impl Into<String>) -> Self {
+        Self {
+            health,
+            step: Some(step.into()),
+            ..self
+        }
+    }
+}
+
+/// Exit code when a part is missing without which nothing works (`sysexits`: unavailable).
+const BROKEN: u8 = 69;
+
+pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Failure> {
+    let mut checks = vec![machine(), data_folder(&settings)];
+    checks.extend(models(&settings));
+    checks.push(runtime(&settings));
+    checks.push(language_model(&settings).await);
+    checks.extend(sound());
+    checks.push(port(&settings).await);
+    let bad = checks.iter().any(|c| c.health == Health::Bad);
+    let next = checks
+        .iter()
+        .find(|c| c.health == Health::Bad)
+        .or_else(|| checks.iter().find(|c| c.health == Health::Weak))
+        .and_then(|c| c.step.clone())
+        .unwrap_or_else(|| "all is there: caal talk".to_owned());
+    if args.json {
+        let report = serde_json::json!({ "ready": !bad, "checks": checks, "next": next });
+        println!("{report:#}");
+    } else {
+        print(&checks, &next);
+    }
+    Ok(if bad {
+        ExitCode::from(BROKEN)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn print(checks: &[Check], next: &str) {
+    let colour = std::io::stdout().is_terminal();
+    let width = checks
+        .iter()
+        .map(|c| c.part.chars().count())
+        .max()
+        .unwrap_or(0);
+    for check in checks {
+        let (mark, code) = match check.health {
+            Health::Good => ("ok", "32"),
+            Health::Weak => ("--", "33"),
+            Health::Bad => ("!!", "31"),
+        };
+        let mark = if colour {
+            format!("\x1b[{code}m{mark}\x1b[0m")
+        } else {
+            mark.to_owned()
+        };
+        println!("{mark}  {:width$}  {}", check.part, check.finding);
+    }
+    println!("\nNext step: {next}");
+}
+
+fn machine() -> Check {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let mut finding = format!("{cores} cores, {}", std::env::consts::ARCH);
+    #[cfg(target_arch = "x86_64")]
+    {
+        let vnni = std::arch::is_x86_feature_detected!("avx512vnni")
+            || std::arch::is_x86_feature_detected!("avxvnni");
+        let avx2 = std::arch::is_x86_feature_detected!("avx2");
+        finding.push_str(match (vnni, avx2) {
+            (true, _) => ", AVX2 and VNNI",
+            (false, true) => ", AVX2",
+            (false, false) => ", no AVX2: speech will be slow",
+        });
+    }
+    Check::good("machine", finding)
+}
+
+fn data_folder(settings: &Settings) -> Check {
+    let folder = &settings.models_dir;
+    let finding = folder.display().to_string();
+    let writable = std::fs::create_dir_all(folder)
+        .and_then(|()| tempfile_in(folder))
+        .map_err(|e| {
+            format!("make {finding} writable, or set CAAL_MODELS to a folder that is ({e})")
+        });
+    match writable {
+        Ok(()) => Check::good("models folder", finding),
+        Err(step) => Check::good("models folder", format!("{finding} cannot be written"))
+            .not(Health::Weak, step),
+    }
+}
+
+/// Whether a file can be made in `folder`.
+fn tempfile_in(folder: &std::path::Path) -> std::io::Result<()> {
+    let path = folder.join(format!(".doctor-{}", std::process::id()));
+    std::fs::File::create(&path)?;
+    std::fs::remove_file(&path)
+}
+
+fn models(settings: &Settings) -> Vec<Check> {
+    let store = Store::new(&settings.models_dir);
+    let names: Vec<String> = store
+        .manifest()
+        .defaults()
+        .map(|m| m.name.clone())
+        .collect();
+    names
+        .iter()
+        .map(|name| {
+            let check = Check::good(&format!("model {name}"), "");
+            let health = match name.as_str() {
+                // Ollama may answer instead.
+                "smollm2-135m-instruct" => Health::Weak,
+                _ => Health::Bad,
+            };
+            let state = store.state(name);
+            let step = match &state {
+                State::Present => {
+                    return Check {
+                        finding: "there".into(),
+                        ..check
+                    };
+                }
+                State::Missing | State::Incomplete(_) => "caal models pull".to_owned(),
+                State::Damaged(_) => format!("caal models rm {name} && caal models pull {name}"),
+            };
+            Check {
+                finding: state.to_string(),
+                ..check
+            }
+            .not(health, step)
+        })
+        .collect()
+}
+
+fn runtime(settings: &Settings) -> Check {
+    let device = match settings.device {
+        Device::Cpu => "on the CPU",
+        Device::Cuda => "on CUDA",
+    };
+    match app::runtime(settings) {
+        Ok(_) => Check::good("ONNX Runtime", format!("loads, {device}")),
+        Err(e) => Check::good("ONNX Runtime", e.to_string())
+            .not(Health::Bad, "caal models pull onnxruntime"),
+    }
+}
+
+async fn language_model(settings: &Settings) -> Check {
+    let part = "language model";
+    let built_in = cfg!(feature = "embedded-llm");
+    let found = match settings.llm_provider {
+        LlmProvider::Embedded => None,
+        LlmProvider::Auto | LlmProvider::Ollama => Some(Ollama::probe(&settings.ollama_host).await),
+    };
+    let better = "for a better one, install Ollama (ollama.com) and run: ollama pull qwen3:4b";
+    match found {
+        Some(Ok(models)) if models.is_empty() => {
+            Check::good(part, "Ollama answers, but has no model")
+                .not(Health::Weak, "ollama pull qwen3:4b")
+        }
+        Some(Ok(models)) => {
+            let wanted = &settings.ollama_model;
+            match models.iter().find(|m| wanted.is_empty() || m.is(wanted)) {
+                Some(model) => Check::good(part, format!("Ollama, {}", model.name)),
+                None => Check::good(part, format!("Ollama answers, but does not have {wanted}"))
+                    .not(Health::Weak, format!("ollama pull {wanted}")),
+            }
+        }
+        Some(Err(e)) if settings.llm_provider == LlmProvider::Ollama || !built_in => {
+            let step = if built_in {
+                "start Ollama, or set LLM_PROVIDER=auto".to_owned()
+            } else {
+                "start Ollama, or build with the model inside: cargo build --release --features embedded-llm"
+                    .to_owned()
+            };
+            Check::good(part, e.to_string()).not(Health::Bad, step)
+        }
+        Some(Err(_)) | None => Check::good(
+            part,
+            format!(
+                "the built-in {} (no Ollama answers)",
+                settings.embedded_model
+            ),
+        )
+        .not(Health::Weak, better),
+    }
+}
+
+fn sound() -> Vec<Check> {
+    let step = "plug one in; without, use files: caal talk --in question.wav --out answer.wav";
+    let devices = device::list();
+    [("microphone", "input"), ("loudspeaker", "output")]
+        .into_iter()
+        .map(|(part, direction)| {
+            let mut there = devices.iter().filter(|d| d.direction == direction);
+            match there.clone().find(|d| d.default).or_else(|| there.next()) {
+                Some(device) => Check::good(part, device.name.clone()),
+                None => Check::good(part, "none").not(Health::Weak, step),
+            }
+        })
+        .collect()
+}
+
+async fn port(settings: &Settings) -> Check {
+    let part = "server";
+    let port = settings.http_port;
+    let url = format!("http://127.0.0.1:{port}/health");
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(2))
+        .no_proxy()
+        .build();
+    let alive = match client {
+        Ok(client) => client
+            .get(url)
+            .send()
+            .await
+            .is_ok_and(|r| r.status().is_success()),
+        Err(_) => false,
+    };
+    if alive {
+        return Check::good(part, format!("runs on port {port}"));
+    }
+    match tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+        Ok(_) => Check::good(part, format!("not running; port {port} is free")),
+        Err(e) => Check::good(part, format!("port {port} cannot be used ({e})"))
+            .not(Health::Weak, "choose another port: caal serve --port 8890"),
+    }
+}
