@@ -418,7 +418,7 @@ mod tests {
             decode([first.as_bytes()]),
             [text("Grüß "), Err(StreamError::Cut)]
         );
-        let half = first[..first.len() - 5].as_bytes();
+        let half = &first.as_bytes()[..first.len() - 5];
         assert_eq!(decode([half]), [Err(StreamError::Cut)]);
         let last = br#"{"message":{"content":""},"done":true}"#;
         assert_eq!(decode([&last[..]]), [done()]);

@@ -14,7 +14,7 @@ use crate::llm::{
 };
 
 /// A failure, not a hang. Real models on a busy machine are slow.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 fn ask(system: &str, question: &str) -> ChatRequest {
     ChatRequest {

@@ -15,7 +15,8 @@ use futures_util::StreamExt as _;
 
 use super::ollama_process::gguf;
 
-const PATIENCE: Duration = Duration::from_secs(240);
+/// A failure, not a hang: on a machine whose cores are taken a model is ten times slower.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 async fn said(llm: &EmbeddedLlm, request: ChatRequest) -> String {
     let mut stream = llm.chat(request);
@@ -120,7 +121,10 @@ async fn a_dropped_answer_stops_within_a_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_is_busy_and_a_talk_that_is_too_long_is_cut_or_refused() {
-    let llm = super::embedded();
+    let mut config = EmbeddedConfig::new(gguf(), 2);
+    config.context = 256;
+    config.max_tokens = 24;
+    let llm = EmbeddedLlm::load(config).expect("the model loads");
     let question = |text: &str| ChatRequest {
         messages: vec![Message::User(text.to_owned())],
     };
@@ -139,14 +143,14 @@ async fn a_full_queue_is_busy_and_a_talk_that_is_too_long_is_cut_or_refused() {
     );
     drop(streams);
 
-    let long = "word ".repeat(600);
+    let long = "word ".repeat(300);
     let mut stream = llm.chat(question(&long));
     let error = stream.next().await.expect("an end").expect_err("too long");
-    assert!(matches!(error, LlmError::TooLong { max: 488 }), "{error:?}");
+    assert!(matches!(error, LlmError::TooLong { max: 232 }), "{error:?}");
     assert_eq!(error.fault(), Fault::Request);
 
     let mut messages = vec![Message::System("Be brief.".to_owned())];
-    for _ in 0..40 {
+    for _ in 0..15 {
         messages.push(Message::User(
             "What about this and that and the other?".to_owned(),
         ));
@@ -156,7 +160,7 @@ async fn a_full_queue_is_busy_and_a_talk_that_is_too_long_is_cut_or_refused() {
     }
     messages.push(Message::User("Say yes.".to_owned()));
     said(&llm, ChatRequest { messages }).await;
-    assert!(llm.last_run().prompt <= 488, "{:?}", llm.last_run());
+    assert!(llm.last_run().prompt <= 232, "{:?}", llm.last_run());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,7 +74,7 @@ async fn fails(steps: Vec<Step>) -> (String, LlmError) {
 
 #[tokio::test]
 async fn words_arrive_whole_wherever_the_network_cuts_them() {
-    let lines = answer(&["Grü", "ße ", "👋", " 世", "界"]).replace("ü", "\u{fc}");
+    let lines = answer(&["Grü", "ße ", "👋", " 世", "界"]);
     let bytes = lines.as_bytes();
     let mut cuts: Vec<Vec<&[u8]>> = vec![bytes.chunks(1).collect(), vec![bytes]];
     cuts.extend((2..=9).map(|size| bytes.chunks(size).collect()));
