@@ -19,7 +19,9 @@ use rayon::prelude::*;
 /// Numbers to a block.
 const BLOCK: usize = BlockQ8_0::BLCK_SIZE;
 
-/// From so many rows on, unpacking pays. Where both ways meet, measured: docs/benchmarks.md.
+/// From so many rows on, unpacking should pay: reckoned from about 16 billion products a second for
+/// the integer kernel and 70 for `gemm` on two AVX2 cores, and 100 million weights to unpack. Not
+/// measured on a quiet machine yet.
 const UNPACK_FROM: usize = 12;
 
 /// Rows of a matrix that one thread takes at a time: about 20 microseconds of work.
