@@ -1,7 +1,8 @@
 //! Forty sentences that a voice assistant could say, with numbers, times, names and units: as a
 //! language model writes them, and as they should be heard.
 
-/// (written, as heard). The word error rate writes numbers out on both sides.
+/// (written, as heard). A transcript is compared with both, and with [`SPELLINGS`] folded: "1987" and
+/// "nineteen eighty seven" are the same sound.
 pub(super) const SENTENCES: [(&str, &str); 40] = [
     (
         "It is 7:45 in the morning.",
@@ -25,7 +26,7 @@ pub(super) const SENTENCES: [(&str, &str); 40] = [
     ),
     (
         "The oven is at 350°F.",
-        "The oven is at three hundred and fifty degrees Fahrenheit.",
+        "The oven is at three hundred fifty degrees Fahrenheit.",
     ),
     (
         "There is a 60% chance of rain.",
@@ -49,7 +50,7 @@ pub(super) const SENTENCES: [(&str, &str); 40] = [
     ),
     (
         "Add 250 g of flour and 2 eggs.",
-        "Add two hundred and fifty grams of flour and two eggs.",
+        "Add two hundred fifty grams of flour and two eggs.",
     ),
     ("Use 1/2 cup of sugar.", "Use one half cup of sugar."),
     (
@@ -98,7 +99,7 @@ pub(super) const SENTENCES: [(&str, &str); 40] = [
     ),
     (
         "Mount Everest is 8,849 metres high.",
-        "Mount Everest is eight thousand eight hundred and forty nine meters high.",
+        "Mount Everest is eight thousand eight hundred forty nine meters high.",
     ),
     (
         "Light travels about 300,000 km per second.",
@@ -160,4 +161,13 @@ pub(super) const SENTENCES: [(&str, &str); 40] = [
         "Good night, sleep well, see you tomorrow at 7.",
         "Good night, sleep well, see you tomorrow at seven.",
     ),
+];
+
+/// How a transcript may write what is said otherwise: clock times with a point or none, am without a
+/// space.
+pub(super) const SPELLINGS: [(&str, &str); 4] = [
+    ("7.45", "7:45"),
+    ("1430", "14:30"),
+    ("9.15", "9:15"),
+    ("6am", "6 am"),
 ];

@@ -294,7 +294,7 @@ async fn read_back(args: &Args, tts: &KokoroTts, stt: &dyn Stt) -> Result<ReadBa
             samples: sound.into_samples(),
         });
         let heard = stt.transcribe(TranscribeRequest::new(clip)).await?.text;
-        let wrong = word_errors(reference, &heard);
+        let wrong = heard_errors(written, reference, &heard);
         if args.each && !args.json {
             println!("{} errors  {written} -> {heard}", wrong.errors());
         }
@@ -314,6 +314,21 @@ async fn read_back(args: &Args, tts: &KokoroTts, stt: &dyn Stt) -> Result<ReadBa
         errors,
         misses,
     })
+}
+
+/// Errors against the nearer of the two ways to write what was to be said.
+fn heard_errors(written: &str, reference: &str, heard: &str) -> WordErrors {
+    let mut heard = heard.to_owned();
+    for (from, to) in super::readback::SPELLINGS {
+        heard = heard.replace(from, to);
+    }
+    let as_written = word_errors(&written.replace("**", ""), &heard);
+    let as_heard = word_errors(reference, &heard);
+    if as_written.errors() < as_heard.errors() {
+        as_written
+    } else {
+        as_heard
+    }
 }
 
 /// The clauses of a text as a reply is cut, with the pause after each.
