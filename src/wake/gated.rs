@@ -9,7 +9,7 @@ use super::{EnergyConfig, EnergyGate, WakeError, WakeModel};
 /// *State*: the sound of the last steps, so that on the first loud one the model is given what it
 /// slept through, as far as that can matter: from there on its scores are those of a model that never
 /// slept. After the last loud step it stays awake until no loud step can influence a score any more.
-/// *Timing*: a few microseconds a step while it sleeps; waking costs the model's time for as many
+/// *Timing*: some twenty microseconds a step while it sleeps; waking costs the model's time for as many
 /// steps as it remembers (openWakeWord: 25 steps, about 12 ms), once.
 pub struct Gated<W> {
     model: W,
@@ -157,7 +157,7 @@ mod tests {
     /// Quiet at once below the noise of these tests.
     fn config() -> EnergyConfig {
         EnergyConfig {
-            absolute_db: -58.0,
+            absolute_db: -55.0,
             ..EnergyConfig::default()
         }
     }
@@ -171,10 +171,10 @@ mod tests {
         }
     }
 
-    /// A step of an alternating signal, loud or of the room's noise.
+    /// A step of a square wave of 2 kHz, loud or of the room's noise.
     fn step(level: f32) -> Vec<f32> {
         (0..STEP)
-            .map(|i| if i % 2 == 0 { level } else { -level })
+            .map(|i| if i % 8 < 4 { level } else { -level })
             .collect()
     }
 
