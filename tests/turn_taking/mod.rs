@@ -46,9 +46,12 @@ pub(crate) fn play(config: TurnConfig, script: &[(u64, Input)]) -> String {
         .iter()
         .map(|(ms, i)| (At::from_millis(*ms), i.clone()));
     for (at, input) in inputs.chain([(At::from_millis(end), Input::Tick)]) {
+        let mut ticks = 0;
         while let Some(due) = machine.deadline().filter(|due| *due <= at) {
             machine.handle(due, Input::Tick);
             drain(&mut machine, due);
+            ticks += 1;
+            assert!(ticks < 1_000, "a deadline that is reached is dealt with");
         }
         machine.handle(at, input);
         drain(&mut machine, at);

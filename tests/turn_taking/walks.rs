@@ -58,6 +58,8 @@ struct World {
     captured: Option<TurnId>,
     asked: Vec<Take>,
     judged: Vec<Take>,
+    /// Takes whose words are no longer wanted.
+    stale: BTreeSet<Take>,
     /// Words given to the machine so far: each its own number.
     said: u64,
     /// Words that an audible reply has answered.
@@ -65,6 +67,7 @@ struct World {
     /// Words that the next answer must begin with.
     owed: Vec<String>,
     replies: u64,
+    cancelled: Vec<ReplyId>,
     /// Real frames, in some walks.
     playout: Option<Playout>,
 }
@@ -88,10 +91,12 @@ impl World {
             captured: None,
             asked: Vec::new(),
             judged: Vec::new(),
+            stale: BTreeSet::new(),
             said: 0,
             answered: BTreeSet::new(),
             owed: Vec::new(),
             replies: 0,
+            cancelled: Vec::new(),
             playout,
         };
         world.drain();
@@ -197,6 +202,11 @@ impl World {
                         let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
                         self.must(words.starts_with(&self.owed), "no words are lost");
                         self.owed.clear();
+                        let stale = words.iter().any(|w| w == "stale");
+                        self.must(
+                            !stale,
+                            "words of a take that was forgotten are not answered",
+                        );
                         for word in &words {
                             self.must(!self.answered.contains(word), "one answer to a turn");
                         }
@@ -219,6 +229,7 @@ impl World {
                 let live = self.live.take().filter(|l| l.id == reply);
                 self.must(live.is_some(), "only the live reply is cancelled");
                 let live = live.expect("just checked");
+                self.cancelled.push(reply);
                 let resumed = matches!(why, CancelReason::BargeIn | CancelReason::Superseded);
                 if resumed && !live.audible {
                     self.owed = live.words;
@@ -249,6 +260,8 @@ impl World {
             }
             Output::Release { turn } => {
                 let released = self.captured.take();
+                self.stale
+                    .extend(self.asked.iter().filter(|t| t.turn == turn));
                 self.must(released == Some(turn), "what is released was captured");
             }
             Output::Transcribe { take } => {
@@ -266,16 +279,19 @@ impl World {
                 );
                 self.judged.push(take);
             }
-            Output::Attend(_)
-            | Output::Forget { .. }
-            | Output::TurnOver { .. }
-            | Output::Show(_) => {}
+            Output::Forget { take } => {
+                self.stale.insert(take);
+            }
+            Output::Attend(_) | Output::TurnOver { .. } | Output::Show(_) => {}
         }
     }
 
     /// Ticks up to `until`, sometimes late.
     fn pass(&mut self, until: At) {
+        let mut ticks = 0;
         while let Some(due) = self.machine.deadline().filter(|d| *d <= until) {
+            ticks += 1;
+            self.must(ticks < 1_000, "a deadline that is reached is dealt with");
             let late = Duration::from_millis(self.dice.roll(3) * self.dice.roll(20));
             self.now = self.now.max(due + late).min(until.max(due));
             self.give(Input::Tick);
@@ -315,6 +331,10 @@ impl World {
                     1 => Input::TranscriptFailed {
                         take,
                         fault: Fault::Busy,
+                    },
+                    _ if self.stale.contains(&take) => Input::Transcript {
+                        take,
+                        text: "stale".to_owned(),
                     },
                     _ => Input::Transcript {
                         take,
@@ -357,14 +377,11 @@ impl World {
     /// Sound comes for live and dead replies; a frame is played.
     fn play(&mut self) {
         let value = |reply: ReplyId| reply.0 as f32 / 65_536.0;
-        let any = ReplyId(self.dice.roll(self.replies + 1));
+        let dead = self.dice.pick(&self.cancelled);
         let (n, ends) = (self.dice.roll(2_000) as usize, self.dice.roll(6) == 0);
         let live = self.live.as_ref().map(|l| l.id);
         let playout = self.playout.as_mut().expect("asked before");
-        for reply in [Some(any).filter(|a| a.0 > 0 && Some(*a) < live), live]
-            .into_iter()
-            .flatten()
-        {
+        for reply in [live, dead].into_iter().flatten() {
             playout.push(reply, &Pcm::new(vec![value(reply); n]));
             if ends && live == Some(reply) {
                 playout.end(reply);
