@@ -308,7 +308,7 @@ struct Open {
 enum Ring {
     In {
         samples: Consumer<f32>,
-        resampler: Resampler<Hz16k>,
+        resampler: Box<Resampler<Hz16k>>,
     },
     Out {
         samples: Producer<f32>,
@@ -446,7 +446,7 @@ fn open(what: What, wanted: Option<&str>) -> Result<(String, Open), DeviceError>
                 stream,
                 Ring::In {
                     samples: from_in,
-                    resampler: Resampler::new(rate_hz),
+                    resampler: Box::new(Resampler::new(rate_hz)),
                 },
             )
         }

@@ -132,7 +132,7 @@ impl Session {
     ) -> Self {
         config.turn.default_wait = config.endpoint.delay(None);
         Self {
-            machine: TurnMachine::new(config.turn.clone()),
+            machine: TurnMachine::new(config.turn),
             pace: Pace::start(config.clock),
             history: Conversation::new(config.history),
             config,

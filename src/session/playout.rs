@@ -86,6 +86,9 @@ impl Playout {
     pub fn hush(&mut self, reply: ReplyId) {
         if let Some(voice) = self.voice(reply) {
             voice.hushed = true;
+            if voice.played == 0 {
+                voice.gain = 0; // nothing to fade
+            }
         }
     }
 
@@ -195,6 +198,7 @@ impl Voice {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Fade {
     Out,
     AsHushed,
@@ -286,6 +290,16 @@ mod tests {
         assert_eq!(events[0], PlayoutEvent::Audible { reply: TWO });
         assert_eq!(p.flush(ONE), None);
         assert!(!p.is_idle(), "an old flush does not touch the new reply");
+    }
+
+    #[test]
+    fn a_reply_that_is_hushed_before_its_first_sample_stays_unheard() {
+        let mut p = Playout::new();
+        p.push(ONE, &ones(5_000));
+        p.hush(ONE);
+        assert_eq!(frame(&mut p), (None, vec![]));
+        p.unhush(ONE);
+        assert_eq!(frame(&mut p).1[0], PlayoutEvent::Audible { reply: ONE });
     }
 
     #[test]

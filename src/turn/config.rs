@@ -23,7 +23,7 @@ pub enum Duplex {
 }
 
 /// The rules' numbers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TurnConfig {
     /// What opens the ears.
     pub activation: Activation,

@@ -356,7 +356,7 @@ impl TurnMachine {
             (Transcribing { turn, .. }, Input::Transcript { take, text })
                 if take == turn.take() =>
             {
-                self.words(now, &turn, text)
+                self.words(now, &turn, &text)
             }
             (Transcribing { turn, .. }, Input::TranscriptFailed { take, fault })
                 if take == turn.take() =>
@@ -447,6 +447,24 @@ impl TurnMachine {
                 self.cancel(live, CancelReason::BargeIn);
                 Hearing { turn }
             }
+            // Its first sample was on its way when it was hushed.
+            (
+                Overlapped {
+                    live,
+                    under: Under::Unheard { .. },
+                    turn,
+                    decide,
+                },
+                Input::ReplyAudible { reply },
+            ) if reply == live.id => {
+                self.answered(live);
+                Overlapped {
+                    live,
+                    under: Under::Heard,
+                    turn,
+                    decide,
+                }
+            }
             (Overlapped { live, turn, .. }, Input::ReplyOver { reply }) if reply == live.id => {
                 Hearing { turn }
             }
@@ -516,7 +534,7 @@ impl TurnMachine {
     /// The turn is over; its words may be there already.
     fn transcribing(&mut self, now: At, turn: Turn, draft: Draft) -> State {
         match draft {
-            Draft::Words(text) => return self.words(now, &turn, text),
+            Draft::Words(text) => return self.words(now, &turn, &text),
             Draft::Failed(fault) => {
                 self.emit(Output::Release { turn: turn.id });
                 return self.apologise(now, Trouble::Failed(fault));
@@ -536,9 +554,9 @@ impl TurnMachine {
     }
 
     /// The words of a turn that is over.
-    fn words(&mut self, now: At, turn: &Turn, text: String) -> State {
+    fn words(&mut self, now: At, turn: &Turn, text: &str) -> State {
         self.emit(Output::Release { turn: turn.id });
-        self.carry(&text);
+        self.carry(text);
         self.no_words(now, turn)
     }
 

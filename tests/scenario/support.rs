@@ -204,7 +204,7 @@ impl Story {
 
     pub(crate) fn config(&self) -> SessionConfig {
         SessionConfig {
-            turn: self.turn.clone(),
+            turn: self.turn,
             endpoint: EndpointConfig {
                 complete: ms(250),
                 incomplete: ms(1_500),

@@ -561,6 +561,22 @@ fn an_interrupt_silences_whatever_is_going_on() {
 }
 
 #[test]
+fn a_first_sample_that_was_on_its_way_when_it_was_hushed_counts_as_heard() {
+    let log = play(
+        always_on(Duplex::Half),
+        &[
+            (0, typed("hello")),
+            (900, Input::SpeechStarted),
+            (920, Input::ReplyAudible { reply: ONE }),
+            (1300, ended()),
+            (2000, Input::ReplyOver { reply: ONE }),
+        ],
+    );
+    assert!(log.contains("1.300s Attend(Deaf)"), "{log}");
+    assert!(log.contains("2.400s Attend(Speech)"), "{log}");
+}
+
+#[test]
 fn the_end_of_an_old_reply_does_not_end_the_new_one() {
     let log = play(
         always_on(Duplex::Full),

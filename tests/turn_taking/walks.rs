@@ -83,7 +83,7 @@ impl World {
         let playout = (dice.roll(16) == 0).then(Playout::new);
         let mut world = Self {
             seed,
-            machine: TurnMachine::new(config.clone()),
+            machine: TurnMachine::new(config),
             config,
             now: At::START,
             dice,
