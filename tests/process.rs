@@ -246,3 +246,59 @@ fn doctor_names_the_one_next_step() {
     );
     assert!(text.contains("Next step: caal models pull"), "{text}");
 }
+
+/// A sound system in which nothing is set up: what a machine without a sound card has.
+fn no_sound() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("asound.conf");
+    std::fs::write(&path, "").expect("a file");
+    let path = path.to_str().expect("a path in UTF-8").to_owned();
+    (folder, path)
+}
+
+#[test]
+fn without_a_microphone_talk_says_so_before_it_loads_anything() {
+    let (_folder, alsa) = no_sound();
+    let output = caal(&["talk"], &[("ALSA_CONFIG_PATH", &alsa)]);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(69), "{text}");
+    assert!(
+        text.contains("there is no microphone") && text.contains("--in"),
+        "{text}"
+    );
+    assert!(!text.contains("loading"), "{text}");
+    let named = caal(
+        &["talk", "--input", "Nobody's"],
+        &[("ALSA_CONFIG_PATH", &alsa)],
+    );
+    assert_ne!(named.status.code(), Some(0), "{}", stderr(&named));
+    let listed = caal(
+        &["talk", "--list-devices", "--json"],
+        &[("ALSA_CONFIG_PATH", &alsa)],
+    );
+    assert_eq!(listed.status.code(), Some(0), "{}", stderr(&listed));
+    assert_eq!(String::from_utf8_lossy(&listed.stdout).trim(), "[]");
+}
+
+#[test]
+fn talk_finds_wrong_files_before_it_loads_anything() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = folder.path().join("notes.wav");
+    std::fs::write(&text, "not sound").expect("a file");
+    let text = text.to_str().expect("a path in UTF-8");
+    for (input, out) in [
+        ("nowhere.wav", "a.wav"),
+        (text, "a.wav"),
+        (text, "no/such/folder.wav"),
+    ] {
+        let output = caal(&["talk", "--in", input, "--out", out], &[]);
+        assert_eq!(
+            output.status.code(),
+            Some(64),
+            "{input} {out}: {}",
+            stderr(&output)
+        );
+        assert!(!stderr(&output).contains("loading"), "{}", stderr(&output));
+    }
+    assert_eq!(caal(&["talk", "--in", text], &[]).status.code(), Some(64));
+}

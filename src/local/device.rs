@@ -150,6 +150,27 @@ impl What {
         }
     }
 
+    /// The device and the form its sound has. The sound system names a default device even where
+    /// there is no sound card: it is one only if it answers.
+    fn ready(
+        self,
+        wanted: Option<&str>,
+    ) -> Result<(Device, cpal::SupportedStreamConfig), DeviceError> {
+        let device = self.find(wanted)?;
+        let supported = match self {
+            What::Microphone => device.default_input_config(),
+            What::Loudspeaker => device.default_output_config(),
+        };
+        match supported {
+            Ok(supported) => Ok((device, supported)),
+            Err(error) if wanted.is_none() && error.kind() != ErrorKind::DeviceBusy => {
+                tracing::debug!(%error, "the default device does not answer");
+                Err(DeviceError::None { what: self.name() })
+            }
+            Err(error) => Err(self.unusable(&device, &error)),
+        }
+    }
+
     fn unusable(self, device: &Device, error: &cpal::Error) -> DeviceError {
         let reason = error.to_string();
         let reason = reason.trim_end_matches('.').to_owned();
@@ -211,14 +232,14 @@ pub struct Devices {
     pub output: Option<String>,
 }
 
-/// Finds out whether the devices are there, without using them.
+/// Finds out whether the devices are there and answer, without using them.
 ///
 /// # Errors
 ///
 /// When one is not.
 pub fn check(devices: &Devices) -> Result<(), DeviceError> {
-    What::Microphone.find(devices.input.as_deref())?;
-    What::Loudspeaker.find(devices.output.as_deref())?;
+    What::Microphone.ready(devices.input.as_deref())?;
+    What::Loudspeaker.ready(devices.output.as_deref())?;
     Ok(())
 }
 
@@ -428,13 +449,8 @@ fn samples_of(rate_hz: u32, time: Duration) -> usize {
 }
 
 fn open(what: What, wanted: Option<&str>) -> Result<(String, Open), DeviceError> {
-    let device = what.find(wanted)?;
+    let (device, supported) = what.ready(wanted)?;
     let unusable = |error: cpal::Error| what.unusable(&device, &error);
-    let supported = match what {
-        What::Microphone => device.default_input_config(),
-        What::Loudspeaker => device.default_output_config(),
-    }
-    .map_err(unusable)?;
     let (format, config) = (supported.sample_format(), supported.config());
     let rate_hz = config.sample_rate.max(1);
     let lost = Arc::new(AtomicBool::new(false));
