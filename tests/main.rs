@@ -4,6 +4,7 @@
 
 mod architecture;
 mod contract;
+mod conversation;
 mod docs;
 mod llm;
 mod models;
