@@ -10,6 +10,7 @@ mod llm;
 mod models;
 mod process;
 mod scenario;
+mod stt;
 mod support;
 mod text;
 mod tts;

@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod llm;
+pub(crate) mod stt;
 mod tts;
 mod vad;
 mod wake;

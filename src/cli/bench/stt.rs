@@ -40,6 +40,12 @@ pub struct Args {
     /// Compute the full 30 s context for every clip.
     #[arg(long)]
     full_context: bool,
+    /// Context after the clip's end, in positions of 20 ms.
+    #[arg(long, value_name = "N")]
+    margin: Option<usize>,
+    /// Least context, in positions of 20 ms.
+    #[arg(long, value_name = "N")]
+    least_context: Option<usize>,
     /// Weights: int8 or f32; the device's best if not given.
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
@@ -108,10 +114,13 @@ pub fn run(args: &Args, runtime: &Runtime, model: &Path) -> Result<(), Failure> 
                 )));
             }
         },
-        context: if args.full_context {
-            Context::Full
-        } else {
-            Context::Clip
+        context: match Context::default() {
+            _ if args.full_context => Context::Full,
+            Context::Clip { margin, least } => Context::Clip {
+                margin: args.margin.unwrap_or(margin),
+                least: args.least_context.unwrap_or(least),
+            },
+            Context::Full => Context::Full,
         },
         ..WhisperConfig::default()
     };

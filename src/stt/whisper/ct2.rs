@@ -95,6 +95,7 @@ pub struct Weights<R> {
     file: R,
     specification: String,
     variables: BTreeMap<String, Variable>,
+    aliases: BTreeMap<String, String>,
 }
 
 impl<R: Read + Seek> Weights<R> {
@@ -125,24 +126,31 @@ impl<R: Read + Seek> Weights<R> {
             let variable = header.variable(version, &name)?;
             variables.insert(name, variable);
         }
+        let mut aliases = BTreeMap::new();
         if version >= 3 {
-            let aliases = header.u32()?;
-            if aliases > MAX_VARIABLES {
-                return content(format!("it claims to hold {aliases} aliases"));
+            let count = header.u32()?;
+            if count > MAX_VARIABLES {
+                return content(format!("it claims to hold {count} aliases"));
             }
-            for _ in 0..aliases {
+            for _ in 0..count {
                 let (alias, name) = (header.string()?, header.string()?);
-                let Some(variable) = variables.get(&name).cloned() else {
+                if !variables.contains_key(&name) {
                     return content(format!("its alias {alias} leads to no tensor"));
-                };
-                variables.insert(alias, variable);
+                }
+                aliases.insert(alias, name);
             }
         }
         Ok(Self {
             file: header.file,
             specification,
             variables,
+            aliases,
         })
+    }
+
+    /// The name under which a tensor is stored: an alias has its scale there, too.
+    fn resolve<'a>(&'a self, name: &'a str) -> &'a str {
+        self.aliases.get(name).map_or(name, String::as_str)
     }
 
     /// What kind of model this is: `WhisperSpec` for Whisper.
@@ -152,12 +160,13 @@ impl<R: Read + Seek> Weights<R> {
 
     /// Names of all tensors and aliases.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.variables.keys().map(String::as_str)
+        let aliases = self.aliases.keys();
+        self.variables.keys().chain(aliases).map(String::as_str)
     }
 
     /// Whether there is a tensor `name`.
     pub fn has(&self, name: &str) -> bool {
-        self.variables.contains_key(name)
+        self.variables.contains_key(self.resolve(name))
     }
 
     /// The shape of tensor `name`.
@@ -166,7 +175,7 @@ impl<R: Read + Seek> Weights<R> {
     ///
     /// When there is none.
     pub fn dims(&self, name: &str) -> Result<&[usize], Damaged> {
-        match self.variables.get(name) {
+        match self.variables.get(self.resolve(name)) {
             Some(variable) => Ok(&variable.dims),
             None => content(format!("its tensor {name} is missing")),
         }
@@ -201,11 +210,12 @@ impl<R: Read + Seek> Weights<R> {
     ///
     /// When the tensor or its scale is missing or has another shape, or cannot be read.
     pub fn rows(&mut self, name: &str, rows: Range<usize>) -> Result<Vec<f32>, Damaged> {
+        let resolved = self.resolve(name).to_owned();
+        let name = resolved.as_str();
         let dims = self.dims(name)?;
-        let (height, width) = match dims {
-            [] => (1, 1),
-            [height, rest @ ..] => (*height, rest.iter().product::<usize>()),
-        };
+        let height = dims.first().copied().unwrap_or(1);
+        // By division: the product of the other sides may overflow where one side is zero.
+        let width = self.variables[name].items() / height.max(1);
         if rows.end > height || rows.start > rows.end {
             return content(format!(
                 "its tensor {name} has {height} rows, {} are needed",
@@ -237,7 +247,7 @@ impl<R: Read + Seek> Weights<R> {
 
     /// Stored numbers `items` of a tensor, without their scale.
     fn raw(&mut self, name: &str, items: Range<usize>) -> Result<Vec<f32>, Damaged> {
-        let Some(variable) = self.variables.get(name) else {
+        let Some(variable) = self.variables.get(self.resolve(name)) else {
             return content(format!("its tensor {name} is missing"));
         };
         if items.end > variable.items() {
@@ -435,6 +445,7 @@ mod tests {
         let mut weights = Weights::open(Cursor::new(file(6, variables))).unwrap();
         assert_eq!(weights.all("w").unwrap(), [1.0, 0.0, -2.0, 2.0]);
         assert_eq!(weights.rows("w", 1..2).unwrap(), [-2.0, 2.0]);
+        assert_eq!(weights.all("other").unwrap(), weights.all("w").unwrap());
         let mut alone = Weights::open(Cursor::new(file(6, &variables[..1]))).unwrap();
         assert!(alone.all("w").is_err());
     }
@@ -447,6 +458,17 @@ mod tests {
             assert_eq!(weights.all("f32").unwrap(), [2.5]);
             assert_eq!(weights.has("other"), version == 3);
         }
+    }
+
+    #[test]
+    fn a_side_of_zero_hides_no_overflow() {
+        let huge = u32::MAX;
+        let bytes = file(6, &[("none", &[0, huge, huge, huge, huge], 0, &[])]);
+        let mut weights = Weights::open(Cursor::new(bytes)).unwrap();
+        assert_eq!(weights.all("none").unwrap(), [0.0f32; 0]);
+        assert!(weights.rows("none", 0..1).is_err());
+        let bytes = file(6, &[("none", &[huge, huge, huge, 0], 0, &[])]);
+        assert!(Weights::open(Cursor::new(bytes)).is_err());
     }
 
     #[test]

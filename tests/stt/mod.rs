@@ -1,0 +1,5 @@
+//! Whisper's own stories: shapes of models that are too large to fetch (with synthetic weights), its
+//! cache, damaged files, cancellation, and agreement with another implementation.
+
+mod synthetic;
+mod whisper;
