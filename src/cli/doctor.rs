@@ -9,7 +9,7 @@ use crate::{
     app,
     engine::Device,
     llm::ollama::Ollama,
-    local::device,
+    local::device::{self, Devices},
     models::{State, Store},
     settings::{LlmProvider, Settings},
 };
@@ -246,15 +246,19 @@ async fn language_model(settings: &Settings) -> Check {
 
 fn sound() -> Vec<Check> {
     let step = "plug one in; without, use files: caal talk --in question.wav --out answer.wav";
+    if let Err(error) = device::check(&Devices::default()) {
+        return vec![Check::good("sound", error.to_string()).not(Health::Weak, step)];
+    }
     let devices = device::list();
     [("microphone", "input"), ("loudspeaker", "output")]
         .into_iter()
         .map(|(part, direction)| {
             let mut there = devices.iter().filter(|d| d.direction == direction);
-            match there.clone().find(|d| d.default).or_else(|| there.next()) {
-                Some(device) => Check::good(part, device.name.clone()),
-                None => Check::good(part, "none").not(Health::Weak, step),
-            }
+            let used = there.clone().find(|d| d.default).or_else(|| there.next());
+            Check::good(
+                part,
+                used.map_or("the system's default", |d| d.name.as_str()),
+            )
         })
         .collect()
 }
