@@ -204,7 +204,13 @@ fn a_users_mistakes_are_one_sentence_with_the_next_step_and_code_64() {
     let models = crate::support::models().display().to_string();
     let cases: [(&[&str], &str); 6] = [
         (&["transcribe", "no-such.wav"], "no-such.wav"),
-        (&["transcribe", "Cargo.toml"], "no"),
+        (
+            &[
+                "transcribe",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+            ],
+            "is not a WAV file",
+        ),
         (
             &["say", "Hello", "-o", "x.wav", "--voice", "af_nobody"],
             "af_nobody",

@@ -45,7 +45,7 @@ impl Default for HysteresisConfig {
             leave: 0.35,
             min_speech: Duration::from_millis(96),
             min_silence: Duration::from_millis(160),
-            pad: Duration::from_millis(160),
+            pad: Duration::from_millis(320),
         }
     }
 }
