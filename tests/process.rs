@@ -202,15 +202,11 @@ fn what_is_said_can_be_written_down_again() {
 #[test]
 fn a_users_mistakes_are_one_sentence_with_the_next_step_and_code_64() {
     let models = crate::support::models().display().to_string();
+    const NOT_SOUND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    const ROOM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audio/room.wav");
     let cases: [(&[&str], &str); 6] = [
         (&["transcribe", "no-such.wav"], "no-such.wav"),
-        (
-            &[
-                "transcribe",
-                concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
-            ],
-            "is not a WAV file",
-        ),
+        (&["transcribe", NOT_SOUND], "is not a WAV file"),
         (
             &["say", "Hello", "-o", "x.wav", "--voice", "af_nobody"],
             "af_nobody",
@@ -220,10 +216,7 @@ fn a_users_mistakes_are_one_sentence_with_the_next_step_and_code_64() {
             "0.5 to 2.0",
         ),
         (&["say", "   ", "-o", "x.wav"], "nothing to say"),
-        (
-            &["wake", "no-such.wav", "--model", "hey_nobody"],
-            "hey_nobody",
-        ),
+        (&["wake", ROOM, "--model", "hey_nobody"], "hey_nobody"),
     ];
     for (arguments, word) in cases {
         let output = caal(&[&["--models", &models], arguments].concat(), &[]);

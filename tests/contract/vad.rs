@@ -149,9 +149,9 @@ fn a_sentence_between_silences_is_one_start_and_one_end() {
     else {
         panic!("{events:?}");
     };
-    // By ear: the words last from 1.5 s to 2.2 s.
+    // By ear: the words last from 1.5 s to 2.2 s; the clip begins 320 ms before speech was likely.
     assert!(
-        (1_200..1_600).contains(&from.elapsed().as_millis()),
+        (1_000..1_600).contains(&from.elapsed().as_millis()),
         "{from:?}"
     );
     assert!((2_050..2_500).contains(&to.elapsed().as_millis()), "{to:?}");
