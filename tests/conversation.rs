@@ -97,7 +97,11 @@ fn joined(parts: &[Pcm<Hz16k>]) -> Pcm<Hz16k> {
 async fn talk(sound: &Pcm<Hz16k>, duplex: Duplex, word: Option<&str>, echo: f32) -> (Answer, Log) {
     let wake: Option<Box<dyn WakeModel>> = word.map(|word| {
         let folder = models().join("openwakeword");
-        let words = wake::choose(&wake::find(&[folder.clone()]), &[word.to_owned()]).unwrap();
+        let words = wake::choose(
+            &wake::find(std::slice::from_ref(&folder)),
+            &[word.to_owned()],
+        )
+        .unwrap();
         Box::new(OpenWakeWord::load(&runtime(), &folder, &words).unwrap()) as Box<dyn WakeModel>
     });
     let silero = Silero::load(&runtime(), &models().join("silero-vad/silero_vad.onnx")).unwrap();
