@@ -152,7 +152,7 @@ impl<R: Rate> SamplePos<R> {
 }
 
 /// Mono sound whose rate is known only at run time: what files and sound cards give.
-/// Becomes a [`Pcm`] only through [`crate::audio::resample`].
+/// Becomes a [`Pcm`] only through [`crate::audio::resample()`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnyPcm {
     /// Samples per second, at least 1.
