@@ -107,15 +107,21 @@ async fn all(args: &AllArgs, settings: &Settings) -> Result<ExitCode, Failure> {
             .arg("--models")
             .arg(&settings.models_dir)
             .args(["bench", bench]);
-        if has_peer {
-            if args.peer {
+        // The wake bench takes the Python itself as its peer.
+        match (&args.peer_python, bench) {
+            (Some(python), "wake") if args.peer => {
+                child.arg("--peer").arg(python);
+            }
+            (_, "wake") => {}
+            (python, _) if has_peer && args.peer => {
                 child.arg("--peer");
+                if let Some(python) = python {
+                    child.arg("--peer-python").arg(python);
+                }
             }
-            if let Some(python) = &args.peer_python {
-                child.arg("--peer-python").arg(python);
-            }
+            _ => {}
         }
-        if let (Some(speech), true) = (&args.speech, matches!(bench, "stt" | "wake")) {
+        if let (Some(speech), true) = (&args.speech, bench == "stt") {
             child.arg("--speech").arg(speech);
         }
         let status = child
