@@ -28,7 +28,7 @@ use crate::{
 #[command(
     name = "caal",
     version,
-    after_help = "First time here?\n  caal doctor            what is there, what is missing, the one next step\n  caal models pull       fetch the default models, once\n  caal talk              talk to it through microphone and speakers\n  caal say \"Hello\"       hear its voice\n\nSettings: docs/settings.md, or `settings.json` in the data folder, or the environment."
+    after_help = "First time here?\n  caal doctor            what is there, what is missing, the one next step\n  caal models pull       fetch the default models, once\n  caal talk              talk to it through microphone and speakers\n  caal say \"Hello\" -o hello.wav    hear its voice\n\nSettings: docs/settings.md, or `settings.json` in the data folder, or the environment."
 )]
 pub struct Cli {
     /// Options of every command.
