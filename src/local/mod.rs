@@ -5,6 +5,7 @@
 pub mod device;
 pub mod display;
 pub mod file;
+mod line;
 mod room;
 
 pub use room::{Ended, Setting, Watch};
