@@ -77,6 +77,7 @@ impl App {
             stt: self.engines.stt.name(),
             llm: self.engines.llm.name(),
             tts: self.engines.tts.name(),
+            local: None,
         }
     }
 
@@ -332,14 +333,28 @@ fn silero(settings: &Settings, runtime: &Runtime) -> Result<Silero, Failure> {
     Ok(Silero::load(runtime, &file)?)
 }
 
+/// Whether there is this wake word; looks at file names only.
+///
+/// # Errors
+///
+/// When there is none of this name.
+pub fn check_wake_word(settings: &Settings, word: &str) -> Result<(), Failure> {
+    find_wake_word(settings, word).map(drop)
+}
+
+fn find_wake_word(settings: &Settings, word: &str) -> Result<Vec<wake::WakeWord>, Failure> {
+    let known = wake::find(&wake_folders(&settings.models_dir));
+    Ok(wake::choose(&known, &[word.to_owned()])?)
+}
+
 fn wake_model(
     settings: &Settings,
     runtime: &Runtime,
     word: &str,
 ) -> Result<Box<dyn wake::WakeModel>, Failure> {
-    let store = &settings.models_dir;
-    let words = wake::choose(&wake::find(&wake_folders(store)), &[word.to_owned()])?;
-    let model = OpenWakeWord::load(runtime, &store.join("openwakeword"), &words)?;
+    let words = find_wake_word(settings, word)?;
+    let folder = settings.models_dir.join("openwakeword");
+    let model = OpenWakeWord::load(runtime, &folder, &words)?;
     let memory = model.memory();
     Ok(Box::new(Gated::new(model, memory, EnergyConfig::default())))
 }

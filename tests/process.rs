@@ -20,7 +20,15 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn a_wrong_word_on_the_command_line_is_exit_code_64() {
-    for arguments in [&["frobnicate"][..], &["serve", "--port", "many"], &[]] {
+    let cases = [
+        &["frobnicate"][..],
+        &["serve", "--port", "many"],
+        &["serve", "--headphones"],
+        &["serve", "--local", "--wake", "alexa", "--no-wake"],
+        &["serve", "--port", "0", "--local", "--wake", "hey_nobody"],
+        &[],
+    ];
+    for arguments in cases {
         let output = caal(arguments, &[]);
         assert_eq!(
             output.status.code(),
@@ -77,73 +85,128 @@ fn a_taken_port_is_one_clear_sentence() {
     assert!(stderr(&output).contains("--port"), "{}", stderr(&output));
 }
 
-/// A server with real models: ready, answering, and gone within its grace when asked to stop.
-#[test]
-fn serve_becomes_ready_and_drains_on_sigterm() {
-    use std::io::{BufRead, BufReader};
-    use std::process::Stdio;
-    use std::time::{Duration, Instant};
+/// A running server; a test that fails leaves none behind.
+struct Server(std::process::Child);
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `caal serve` with real models and an Ollama that is not there: the embedded model answers, or
+/// nobody.
+fn server(arguments: &[&str], environment: &[(&str, &str)]) -> Server {
+    use std::process::Stdio;
     let home = tempfile::tempdir().expect("a folder");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_caal"))
+    let child = Command::new(env!("CARGO_BIN_EXE_caal"))
         .args(["serve", "--port", "0", "--models"])
         .arg(crate::support::models())
+        .args(arguments)
         .env_clear()
         .env("CAAL_HOME", home.path())
-        // An Ollama that is not there: the embedded model answers, or nobody.
         .env("OLLAMA_HOST", "http://127.0.0.1:9")
+        .envs(environment.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary runs");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let ready = lines
-        .by_ref()
+    Server(child)
+}
+
+/// Waits until a server is ready; its address.
+fn address(server: &mut Server) -> Option<String> {
+    use std::io::{BufRead, BufReader};
+    let ready = BufReader::new(server.0.stdout.take().expect("piped"))
+        .lines()
         .map_while(Result::ok)
-        .find(|line| line.starts_with("Ready"));
-    if cfg!(not(feature = "embedded-llm")) {
-        // Without Ollama and without a model inside nobody can answer: it says so and ends.
-        let output = child.wait_with_output().expect("ends");
-        assert_eq!(
-            (ready, output.status.code()),
-            (None, Some(69)),
-            "{}",
-            stderr(&output)
-        );
-        assert!(
-            stderr(&output).contains("embedded-llm"),
-            "{}",
-            stderr(&output)
-        );
-        return;
-    }
-    let ready = ready.expect("ready");
-    let port = ready
-        .split("localhost:")
-        .nth(1)
-        .and_then(|rest| rest.split(' ').next())
-        .expect("a port");
-    let address = format!("127.0.0.1:{port}");
-    for (path, word) in [("/health", "healthy"), ("/ready", "\"ready\"")] {
-        let answer = get(&address, path);
-        assert!(
-            answer.starts_with("HTTP/1.1 200") && answer.contains(word),
-            "{path}: {answer}"
-        );
-    }
+        .find(|line| line.starts_with("Ready"))?;
+    let port = ready.split("localhost:").nth(1)?.split(' ').next()?;
+    Some(format!("127.0.0.1:{port}"))
+}
+
+/// Asks a server to stop and waits for it: 0, within its grace.
+fn drains(mut server: Server) {
+    use std::time::{Duration, Instant};
     let asked = Instant::now();
     let killed = Command::new("kill")
-        .arg(child.id().to_string())
+        .arg(server.0.id().to_string())
         .status()
         .expect("kill runs");
     assert!(killed.success());
-    let status = child.wait().expect("ends");
+    let status = server.0.wait().expect("ends");
     assert_eq!(status.code(), Some(0));
     assert!(
         asked.elapsed() < Duration::from_secs(20),
         "took {:?}",
         asked.elapsed()
     );
+}
+
+/// A server with real models: ready, answering, and gone within its grace when asked to stop.
+#[test]
+fn serve_becomes_ready_and_drains_on_sigterm() {
+    use std::io::Read as _;
+
+    let mut server = server(&[], &[]);
+    let address = address(&mut server);
+    if cfg!(not(feature = "embedded-llm")) {
+        // Without Ollama and without a model inside nobody can answer: it says so and ends.
+        let mut said = String::new();
+        let mut log = server.0.stderr.take().expect("piped");
+        log.read_to_string(&mut said).expect("text");
+        let code = server.0.wait().expect("ends").code();
+        assert_eq!((address, code), (None, Some(69)), "{said}");
+        assert!(said.contains("embedded-llm"), "{said}");
+        return;
+    }
+    let address = address.expect("ready");
+    for (path, word) in [("/health", "healthy"), ("/ready", "\"ready\"")] {
+        let answer = get(&address, path);
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains(word),
+            "{path}: {answer}"
+        );
+        assert!(!answer.contains("microphone"), "nobody asked for one");
+    }
+    drains(server);
+}
+
+/// ALSA's null device stands for a sound card: the path through the sound system is real, and it
+/// gives silence as fast as it is taken.
+#[cfg(feature = "embedded-llm")]
+#[test]
+fn a_server_waits_for_its_microphone_and_uses_it_when_it_comes() {
+    use std::io::{BufRead, BufReader};
+
+    let (_folder, alsa) = no_sound();
+    let mut server = server(&["--local"], &[("ALSA_CONFIG_PATH", &alsa)]);
+    let address = address(&mut server).expect("ready without a microphone");
+    let mut log = BufReader::new(server.0.stderr.take().expect("piped")).lines();
+    let mut says = |words: &str| {
+        let found = log
+            .by_ref()
+            .map_while(Result::ok)
+            .inspect(|line| assert!(!line.contains("ALSA lib"), "{line}"))
+            .find(|line| line.contains(words));
+        assert!(found.is_some(), "it never says {words:?}");
+    };
+    says("there is no microphone; connect one");
+    says("there is no loudspeaker; connect one");
+    let ready = get(&address, "/ready");
+    assert!(
+        ready.starts_with("HTTP/1.1 200") && ready.contains("\"microphone\":null"),
+        "{ready}"
+    );
+    assert!(ready.contains("\"wake\":\"hey_jarvis\""), "{ready}");
+
+    std::fs::write(&alsa, "pcm.default { type null }\n").expect("a file");
+    says("loudspeaker: ");
+    // The log is a moment ahead of what is served.
+    let served = (0..5_000).any(|_| get(&address, "/ready").contains("\"loudspeaker\":\""));
+    assert!(served, "{}", get(&address, "/ready"));
+    drains(server);
 }
 
 /// One HTTP/1.1 GET, whole.

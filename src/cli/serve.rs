@@ -1,16 +1,28 @@
-//! `caal serve`: the server. Sockets first, then models, then ready; drains on SIGTERM or Ctrl-C.
+//! `caal serve`: the server. Sockets first, then models, then ready; drains on SIGTERM or Ctrl-C. With
+//! `--local` it also holds the conversation of `caal talk`, as a task of its own.
 
-use std::{net::Ipv4Addr, process::ExitCode, time::Instant};
+use std::{io::IsTerminal as _, net::Ipv4Addr, process::ExitCode, sync::Arc, time::Instant};
 
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 
-use super::Failure;
+use super::{Failure, talk};
 use crate::{
-    app::App,
-    http::{self, Readiness},
+    app::{self, App},
+    http::{self, Local, Readiness},
+    local::{
+        Log, Setting, Watch,
+        device::{self, DeviceError, Devices, Missing},
+        display::{Display, Style},
+    },
+    session::Effect,
     settings::Settings,
+    turn::{Duplex, TurnConfig},
 };
 
 /// Arguments of `caal serve`.
@@ -19,13 +31,64 @@ pub struct Args {
     /// Port of the HTTP API (setting http_port); 0 for any free one.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+    /// Also hold a conversation through this machine's microphone and loudspeakers, behind the wake
+    /// word. Without this the microphone is never opened.
+    #[arg(long)]
+    local: bool,
+    /// With --local: the wake word, another than the one that is set (setting wake_word_model).
+    #[arg(long, value_name = "NAME", requires = "local")]
+    wake: Option<String>,
+    /// With --local: no wake word, always listen.
+    #[arg(long, requires = "local", conflicts_with = "wake")]
+    no_wake: bool,
+    /// With --local: the microphone does not hear the speakers, so you may interrupt the assistant.
+    #[arg(long, requires = "local")]
+    headphones: bool,
+}
+
+/// The local conversation as asked for.
+struct Wanted {
+    wake: Option<String>,
+    turn: TurnConfig,
+}
+
+impl Args {
+    /// `None` where no local conversation is wanted.
+    fn wanted(&self, settings: &Settings) -> Result<Option<Wanted>, Failure> {
+        if !self.local {
+            return Ok(None);
+        }
+        let wake = match (&self.wake, self.no_wake) {
+            (_, true) => None,
+            (Some(word), _) => Some(word.clone()),
+            (None, _) => Some(settings.wake_word.clone()),
+        };
+        if let Some(word) = &wake {
+            app::check_wake_word(settings, word)?;
+        }
+        let turn = TurnConfig {
+            activation: talk::activation(wake.as_deref()),
+            duplex: match self.headphones {
+                true => Duplex::Full,
+                false => Duplex::Half,
+            },
+            ..TurnConfig::default()
+        };
+        Ok(Some(Wanted { wake, turn }))
+    }
+}
+
+/// A part of the server that runs until it is told to stop.
+enum Part {
+    Http(std::io::Result<()>),
+    Local(Result<(), DeviceError>),
 }
 
 /// Runs until SIGTERM or Ctrl-C.
 ///
 /// # Errors
 ///
-/// When the port is taken, or a model cannot be loaded.
+/// When the port is taken, a model cannot be loaded, or there is no such wake word.
 pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Failure> {
     let port = args.port.unwrap_or(settings.http_port);
     // Loopback only: there is no key yet that would let anybody else in.
@@ -38,17 +101,18 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     let address = listener
         .local_addr()
         .map_err(|e| Failure::internal(e.to_string()))?;
+    let wanted = args.wanted(&settings)?;
     let started = Instant::now();
     let (readiness, watcher) = watch::channel(Readiness::Loading);
     let stop = CancellationToken::new();
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     let router = http::router(http::State { readiness: watcher });
     tasks.spawn({
         let stop = stop.clone();
         async move {
-            axum::serve(listener, router)
-                .with_graceful_shutdown(stop.cancelled_owned())
-                .await
+            let served = axum::serve(listener, router);
+            let stopped = stop.cancelled_owned();
+            Part::Http(served.with_graceful_shutdown(stopped).await)
         }
     });
 
@@ -56,17 +120,29 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     let loaded = tokio::select! {
         biased;
         () = super::stop_signal() => None,
-        loaded = App::build(settings) => Some(loaded?),
+        loaded = load(settings, wanted) => Some(loaded?),
     };
-    if let Some(app) = &loaded {
-        readiness.send_replace(Readiness::Ready(app.parts()));
+    let mut result = Ok(ExitCode::SUCCESS);
+    if let Some((app, local)) = loaded {
+        let (status, mut devices) = watch::channel(None);
+        if let Some((setting, wake)) = local {
+            let local = Local {
+                wake,
+                ..Local::default()
+            };
+            status.send_replace(Some(local));
+            tasks.spawn(converse(setting, status, stop.clone()));
+        }
+        let mut parts = app.parts();
+        parts.local.clone_from(&devices.borrow_and_update());
+        readiness.send_replace(Readiness::Ready(parts));
         info!(seconds = started.elapsed().as_secs_f32(), "ready");
         println!("{}", app.greeting());
         println!(
             "Ready: open http://localhost:{} or run: caal talk",
             address.port()
         );
-        super::stop_signal().await;
+        result = serve(&app, &readiness, devices, &mut tasks).await;
         eprintln!("caal: stopping; once more to stop at once");
     }
     readiness.send_replace(Readiness::Draining);
@@ -75,7 +151,133 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     tokio::select! {
         () = drained => {}
         () = super::stop_signal() => {}
-        () = tokio::time::sleep(crate::app::SHUTDOWN_GRACE) => {}
+        () = tokio::time::sleep(app::SHUTDOWN_GRACE) => {}
     }
-    Ok(ExitCode::SUCCESS)
+    result
+}
+
+/// Everything that takes long, before the server is ready: engines, and the models of the ear.
+async fn load(
+    settings: Settings,
+    wanted: Option<Wanted>,
+) -> Result<(Arc<App>, Option<(Setting, Option<String>)>), Failure> {
+    let app = Arc::new(App::build(settings).await?);
+    let Some(Wanted { wake, turn }) = wanted else {
+        return Ok((app, None));
+    };
+    let loader = app.clone();
+    let loaded = tokio::task::spawn_blocking(move || {
+        let setting = loader.conversation(turn, wake.as_deref())?;
+        Ok::<_, Failure>((setting, wake))
+    });
+    let failed = |e| Failure::internal(format!("a model failed while it was loaded: {e}"));
+    let local = loaded.await.map_err(failed)??;
+    Ok((app, Some(local)))
+}
+
+/// Keeps `/ready` true until a signal comes. A local conversation that ends by itself is a bug; the
+/// server goes on without it. Without HTTP there is no server.
+async fn serve(
+    app: &App,
+    readiness: &watch::Sender<Readiness>,
+    mut devices: watch::Receiver<Option<Local>>,
+    tasks: &mut JoinSet<Part>,
+) -> Result<ExitCode, Failure> {
+    let mut problem = None;
+    // One for all rounds: a signal between two of them must not be missed.
+    let stopped = super::stop_signal();
+    tokio::pin!(stopped);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stopped => return Ok(ExitCode::SUCCESS),
+            Some(ended) = tasks.join_next() => {
+                let reason = why_ended(ended)?;
+                error!("{reason}");
+                problem = Some(reason);
+            }
+            Ok(()) = devices.changed() => {}
+        }
+        let mut parts = app.parts();
+        parts.local = devices
+            .borrow_and_update()
+            .clone()
+            .map(|local| match &problem {
+                None => local,
+                Some(problem) => Local {
+                    wake: local.wake,
+                    problem: Some(problem.clone()),
+                    ..Local::default()
+                },
+            });
+        readiness.send_replace(Readiness::Ready(parts));
+    }
+}
+
+/// Why the local conversation has ended; the end of anything else is an error.
+fn why_ended(ended: Result<Part, JoinError>) -> Result<String, Failure> {
+    match ended {
+        Ok(Part::Http(ended)) => {
+            let reason = ended.map_or_else(|e| e.to_string(), |()| "no reason given".to_owned());
+            Err(Failure::internal(format!(
+                "the HTTP server ended unexpectedly ({reason}); start caal again"
+            )))
+        }
+        Ok(Part::Local(Err(error))) => Ok(error.to_string()),
+        Ok(Part::Local(Ok(()))) => Ok(DeviceError::Ended.to_string()),
+        Err(panic) => Ok(format!("the local conversation failed: {panic}")),
+    }
+}
+
+/// The local conversation: shown on a terminal as `caal talk` shows it, else logged without words.
+async fn converse(
+    setting: Setting,
+    status: watch::Sender<Option<Local>>,
+    stop: CancellationToken,
+) -> Part {
+    let devices = Devices {
+        missing: Missing::Wait,
+        ..Devices::default()
+    };
+    let stop = stop.cancelled_owned();
+    let stdout = std::io::stdout();
+    Part::Local(if stdout.is_terminal() {
+        let shown = Display::new(stdout, Style::Live { width: 100 });
+        let mut reporting = Reporting { shown, status };
+        let result = device::talk(setting, &devices, &mut reporting, stop).await;
+        reporting.shown.finish();
+        result
+    } else {
+        let mut reporting = Reporting { shown: Log, status };
+        device::talk(setting, &devices, &mut reporting, stop).await
+    })
+}
+
+/// Passes on what goes on, and reports the devices to `/ready`.
+struct Reporting<W> {
+    shown: W,
+    status: watch::Sender<Option<Local>>,
+}
+
+impl<W: Watch> Watch for Reporting<W> {
+    fn effect(&mut self, effect: &Effect) {
+        self.shown.effect(effect);
+    }
+
+    fn level(&mut self, rms: f32) {
+        self.shown.level(rms);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.shown.note(text);
+    }
+
+    fn devices(&mut self, microphone: Option<&str>, loudspeaker: Option<&str>) {
+        self.shown.devices(microphone, loudspeaker);
+        self.status.send_modify(|local| {
+            let local = local.get_or_insert_default();
+            local.microphone = microphone.map(str::to_owned);
+            local.loudspeaker = loudspeaker.map(str::to_owned);
+        });
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
     fault::Fault,
     local::{
         Setting,
-        device::{self, DeviceError, Devices},
+        device::{self, DeviceError, Devices, Missing},
         display::{Display, Style},
         file::{self, Options, Speed},
     },
@@ -59,14 +59,10 @@ impl Args {
     /// The rules of turn taking as asked for on the command line.
     pub fn turn(&self, config: TurnConfig) -> TurnConfig {
         TurnConfig {
-            activation: match self.wake {
-                Some(_) => Activation::WakeWord,
-                None => Activation::AlwaysOn,
-            },
-            duplex: if self.headphones {
-                Duplex::Full
-            } else {
-                Duplex::Half
+            activation: activation(self.wake.as_deref()),
+            duplex: match self.headphones {
+                true => Duplex::Full,
+                false => Duplex::Half,
             },
             ..config
         }
@@ -97,7 +93,16 @@ impl Args {
         Devices {
             input: self.input.clone(),
             output: self.output.clone(),
+            missing: Missing::Fail,
         }
+    }
+}
+
+/// What opens the assistant's ears, with this wake word or none.
+pub(super) fn activation(wake: Option<&str>) -> Activation {
+    match wake {
+        Some(_) => Activation::WakeWord,
+        None => Activation::AlwaysOn,
     }
 }
 

@@ -31,6 +31,23 @@ pub struct Parts {
     pub llm: String,
     /// Text to speech.
     pub tts: String,
+    /// The conversation through this machine's own sound; absent where none was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local: Option<Local>,
+}
+
+/// The conversation through this machine's microphone and loudspeakers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Local {
+    /// The wake word that it sleeps for; none: it always listens.
+    pub wake: Option<String>,
+    /// The microphone in use; none while one is waited for.
+    pub microphone: Option<String>,
+    /// The loudspeaker in use; none while one is waited for.
+    pub loudspeaker: Option<String>,
+    /// Why the conversation has ended, where it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// What the routes know.
@@ -125,9 +142,19 @@ mod tests {
             stt: "whisper".into(),
             ..Parts::default()
         };
-        let (status, body) = get(Readiness::Ready(parts), "/ready").await;
+        let (status, body) = get(Readiness::Ready(parts.clone()), "/ready").await;
         assert_eq!(status, StatusCode::OK);
-        assert!(body.contains("whisper"), "{body}");
+        assert!(
+            body.contains("whisper") && !body.contains("microphone"),
+            "{body}"
+        );
+        let local = Some(Local {
+            loudspeaker: Some("Speakers".into()),
+            ..Local::default()
+        });
+        let (_, body) = get(Readiness::Ready(Parts { local, ..parts }), "/ready").await;
+        assert!(body.contains("\"microphone\":null"), "{body}");
+        assert!(body.contains("\"loudspeaker\":\"Speakers\""), "{body}");
         let (_, body) = get(Readiness::Failed("no model".into()), "/ready").await;
         assert!(body.contains("no model"), "{body}");
     }

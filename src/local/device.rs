@@ -3,7 +3,8 @@
 //!
 //! The sound card's callbacks only copy samples through lock-free rings (`rtrb`): no allocation, no
 //! lock, no log. [`talk`] empties and fills the rings every 10 ms. A device that disappears is said
-//! so in a sentence, and the default device is tried again with growing pauses until one is back.
+//! so in a sentence, and the default device is tried again with growing pauses until one is back. A
+//! server waits in the same way for one that was never there ([`Missing::Wait`]).
 
 use std::time::Duration;
 
@@ -68,6 +69,20 @@ impl DeviceError {
             DeviceError::None { .. } | DeviceError::Unusable { .. } => Fault::Remote,
             DeviceError::Ended => Fault::Internal,
         }
+    }
+}
+
+impl DeviceError {
+    /// What is wrong, for somebody whose conversation waits for the device.
+    fn waited_for(&self) -> String {
+        let wrong = match self {
+            DeviceError::None { what } => format!("there is no {what}"),
+            DeviceError::Unusable { what, name, reason } => {
+                format!("the {what} {name:?} cannot be used: {reason}")
+            }
+            other => other.to_string(),
+        };
+        format!("{wrong}; connect one, it is used as soon as it is there")
     }
 }
 
@@ -209,6 +224,18 @@ pub struct Devices {
     pub input: Option<String>,
     /// Loudspeaker.
     pub output: Option<String>,
+    /// What to do without them.
+    pub missing: Missing,
+}
+
+/// What a conversation does when a device is not there at its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// It is an error.
+    #[default]
+    Fail,
+    /// Say so and wait for one, as for a device that was lost.
+    Wait,
 }
 
 /// Finds out whether the devices are there and answer, without using them.
@@ -217,28 +244,47 @@ pub struct Devices {
 ///
 /// When one is not.
 pub fn check(devices: &Devices) -> Result<(), DeviceError> {
-    What::Microphone.ready(devices.input.as_deref())?;
-    What::Loudspeaker.ready(devices.output.as_deref())?;
-    Ok(())
+    quietly(|| {
+        What::Microphone.ready(devices.input.as_deref())?;
+        What::Loudspeaker.ready(devices.output.as_deref())?;
+        Ok(())
+    })
+}
+
+/// Does `work`. What the sound system would meanwhile write to standard error about cards that are
+/// not there goes to the debug log: our own sentence says it, and a server looks for a card for ever.
+pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> T {
+    #[cfg(target_os = "linux")]
+    let said = alsa::Output::local_error_handler();
+    let result = work();
+    #[cfg(target_os = "linux")]
+    if let Ok(said) = said {
+        let said = said.borrow().to_string();
+        for line in said.lines() {
+            tracing::debug!("{line}");
+        }
+    }
+    result
 }
 
 /// Holds a conversation until `stop` resolves.
 ///
 /// # Errors
 ///
-/// When a device is missing or unusable at the start. Later losses are waited out.
+/// When a device is missing or unusable at the start and [`Missing::Fail`] is asked for. Later losses
+/// are waited out.
 pub async fn talk(
     setting: Setting,
     devices: &Devices,
     watch: &mut dyn Watch,
     stop: impl Future<Output = ()>,
 ) -> Result<(), DeviceError> {
-    let mut microphone = Line::open(What::Microphone, devices.input.as_deref())?;
-    let mut speaker = Line::open(What::Loudspeaker, devices.output.as_deref())?;
-    watch.note(&format!(
-        "microphone: {}; loudspeaker: {}",
-        microphone.name, speaker.name
-    ));
+    let mut microphone = line(What::Microphone, devices, watch).await?;
+    let mut speaker = line(What::Loudspeaker, devices, watch).await?;
+    if let (Some(microphone), Some(speaker)) = (microphone.name(), speaker.name()) {
+        watch.note(&format!("microphone: {microphone}; loudspeaker: {speaker}"));
+    }
+    watch.devices(microphone.name(), speaker.name());
     let mut room = Room::open(setting, Clock::Runtime, watch);
     let mut tick = tokio::time::interval(STEP);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -253,10 +299,12 @@ pub async fn talk(
                 Err(ended) => break Err(ended.into()),
             },
         }
-        for line in [&mut microphone, &mut speaker] {
-            if let Some(news) = line.look_after() {
-                room.note(&news);
-            }
+        let news = [microphone.look_after(), speaker.look_after()];
+        if news.iter().any(Option::is_some) {
+            room.watch.devices(microphone.name(), speaker.name());
+        }
+        for news in news.iter().flatten() {
+            room.watch.note(news);
         }
         if let Err(ended) = turn(&mut room, &mut microphone, &mut speaker).await {
             break Err(ended.into());
@@ -264,6 +312,20 @@ pub async fn talk(
     };
     room.close().await;
     result
+}
+
+async fn line(what: What, devices: &Devices, watch: &mut dyn Watch) -> Result<Line, DeviceError> {
+    let wanted = match what {
+        What::Microphone => devices.input.as_deref(),
+        What::Loudspeaker => devices.output.as_deref(),
+    };
+    match Line::open(what, wanted).await {
+        Err(error) if devices.missing == Missing::Wait => {
+            watch.note(&error.waited_for());
+            Ok(Line::waiting(what, wanted))
+        }
+        opened => opened,
+    }
 }
 
 /// Microphone to room, room to loudspeaker, as far as there is sound and space.

@@ -1,5 +1,6 @@
 //! One direction of the sound card: a stream with its ring, resampled on our side, and the wait for it
-//! to come back. The callbacks are real-time code: they only copy samples through the ring.
+//! to come back. The callbacks are real-time code: they only copy samples through the ring. Opening a
+//! device blocks for the sound system's time, so it is done on a blocking thread.
 
 use std::{
     sync::{
@@ -13,10 +14,11 @@ use cpal::{
     Device, ErrorKind, FromSample, Sample, SampleFormat, SizedSample, Stream, StreamConfig,
     traits::{DeviceTrait, StreamTrait},
 };
+use futures_util::FutureExt as _;
 use rtrb::{Consumer, Producer, RingBuffer};
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 
-use super::device::{DeviceError, What, name_of};
+use super::device::{DeviceError, What, name_of, quietly};
 use crate::audio::{Hz16k, Rate, Resampler};
 
 /// Sound given to the sound card ahead of time: what a hush cannot take back. Two callbacks of the
@@ -33,18 +35,28 @@ const RETRY: [Duration; 5] = [
     Duration::from_secs(8),
 ];
 
-/// One direction of the sound card, or the wait for it to come back.
+/// One direction of the sound card, or the wait for it.
 pub(super) struct Line {
     what: What,
     wanted: Option<String>,
-    pub(super) name: String,
-    open: Option<Open>,
-    /// Attempts since it was lost, and when the next is due.
+    state: State,
+    /// Attempts since it was lost.
     tried: usize,
-    retry_at: Instant,
     /// When a loudspeaker is missing, frames go nowhere at this pace.
     nowhere: Instant,
 }
+
+enum State {
+    /// The device's name, and its stream.
+    Open(String, Open),
+    Away {
+        retry_at: Instant,
+    },
+    /// An attempt to open it; dropped, it ends by itself on its thread.
+    Opening(JoinHandle<Opened>),
+}
+
+type Opened = Result<(String, Open), DeviceError>;
 
 struct Open {
     /// Stops when dropped.
@@ -71,63 +83,113 @@ enum Ring {
 }
 
 impl Line {
-    pub(super) fn open(what: What, wanted: Option<&str>) -> Result<Self, DeviceError> {
-        let (name, open) = open(what, wanted)?;
+    /// Opens the device now, or fails.
+    pub(super) async fn open(what: What, wanted: Option<&str>) -> Result<Self, DeviceError> {
+        let mut line = Self::new(what, wanted);
+        let opened = line.attempt(vec![line.wanted.clone()]).await;
+        let (name, open) = opened.unwrap_or_else(|_| Err(DeviceError::Ended))?;
+        line.state = State::Open(name, open);
+        Ok(line)
+    }
+
+    /// A line without a device, which looks for one.
+    pub(super) fn waiting(what: What, wanted: Option<&str>) -> Self {
+        let mut line = Self::new(what, wanted);
+        line.state = State::Away {
+            retry_at: Instant::now() + RETRY[0],
+        };
+        line
+    }
+
+    fn new(what: What, wanted: Option<&str>) -> Self {
         let now = Instant::now();
-        Ok(Self {
+        Self {
             what,
             wanted: wanted.map(str::to_owned),
-            name,
-            open: Some(open),
+            state: State::Away { retry_at: now },
             tried: 0,
-            retry_at: now,
             nowhere: now,
+        }
+    }
+
+    /// The device in use.
+    pub(super) fn name(&self) -> Option<&str> {
+        match &self.state {
+            State::Open(name, _) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Tries `names` in turn, `None` for the default, on a thread that may wait.
+    fn attempt(&self, names: Vec<Option<String>>) -> JoinHandle<Opened> {
+        let what = self.what;
+        tokio::task::spawn_blocking(move || {
+            let mut result = Err(DeviceError::None { what: what.name() });
+            for name in names {
+                result = quietly(|| open(what, name.as_deref()));
+                if result.is_ok() {
+                    break;
+                }
+            }
+            result
         })
     }
 
     /// Notices a loss and tries to mend it; news are for people.
     pub(super) fn look_after(&mut self) -> Option<String> {
         let what = self.what.name();
-        if self
-            .open
-            .as_ref()
-            .is_some_and(|open| open.lost.load(Ordering::Relaxed))
-        {
-            self.open = None;
-            self.tried = 0;
-            self.retry_at = Instant::now() + RETRY[0];
-            self.nowhere = Instant::now();
-            return Some(format!(
-                "the {what} {:?} is gone; waiting for it or another",
-                self.name
-            ));
-        }
-        if self.open.is_some() || Instant::now() < self.retry_at {
-            return None;
-        }
-        let found = open(self.what, self.wanted.as_deref()).or_else(|_| open(self.what, None));
-        match found {
-            Ok((name, open)) => {
-                self.name = name;
-                self.open = Some(open);
-                Some(format!("{what}: {}", self.name))
+        match &mut self.state {
+            State::Open(name, open) if open.lost.load(Ordering::Relaxed) => {
+                let news = format!("the {what} {name:?} is gone; waiting for it or another");
+                self.tried = 0;
+                self.away();
+                Some(news)
             }
-            Err(_) => {
-                self.tried += 1;
-                self.retry_at = Instant::now() + RETRY[self.tried.min(RETRY.len() - 1)];
+            State::Away { retry_at } if Instant::now() >= *retry_at => {
+                let mut names = vec![self.wanted.clone()];
+                if self.wanted.is_some() {
+                    names.push(None);
+                }
+                self.state = State::Opening(self.attempt(names));
                 None
             }
+            State::Opening(attempt) => match attempt.now_or_never()? {
+                Ok(Ok((name, open))) => {
+                    let news = format!("{what}: {name}");
+                    self.state = State::Open(name, open);
+                    Some(news)
+                }
+                Ok(Err(_)) | Err(_) => {
+                    self.tried += 1;
+                    self.away();
+                    None
+                }
+            },
+            State::Open(..) | State::Away { .. } => None,
         }
+    }
+
+    fn away(&mut self) {
+        let now = Instant::now();
+        if matches!(self.state, State::Open(..)) {
+            self.nowhere = now;
+        }
+        self.state = State::Away {
+            retry_at: now + RETRY[self.tried.min(RETRY.len() - 1)],
+        };
     }
 
     /// What the microphone has heard since the last time, at 16 kHz.
     pub(super) fn take(&mut self) -> Vec<f32> {
         let mut heard = Vec::new();
-        if let Some(Open {
-            ring: Ring::In { samples, resampler },
-            scratch,
-            ..
-        }) = &mut self.open
+        if let State::Open(
+            _,
+            Open {
+                ring: Ring::In { samples, resampler },
+                scratch,
+                ..
+            },
+        ) = &mut self.state
         {
             scratch.clear();
             let n = samples.slots();
@@ -144,11 +206,14 @@ impl Line {
 
     /// The loudspeaker has less than [`AHEAD`] left.
     pub(super) fn wants(&mut self) -> bool {
-        match &self.open {
-            Some(Open {
-                ring: Ring::Out { samples, ahead, .. },
-                ..
-            }) => samples.buffer().capacity() - samples.slots() < *ahead,
+        match &self.state {
+            State::Open(
+                _,
+                Open {
+                    ring: Ring::Out { samples, ahead, .. },
+                    ..
+                },
+            ) => samples.buffer().capacity() - samples.slots() < *ahead,
             // Nobody hears it, but the conversation goes on.
             _ => Instant::now() >= self.nowhere,
         }
@@ -157,14 +222,18 @@ impl Line {
     /// The next 20 ms; `None` for silence.
     pub(super) fn give(&mut self, frame: Option<&[f32]>) {
         const SILENCE: [f32; crate::session::FRAME] = [0.0; crate::session::FRAME];
-        match &mut self.open {
-            Some(Open {
-                ring: Ring::Out {
-                    samples, resampler, ..
+        match &mut self.state {
+            State::Open(
+                _,
+                Open {
+                    ring:
+                        Ring::Out {
+                            samples, resampler, ..
+                        },
+                    scratch,
+                    ..
                 },
-                scratch,
-                ..
-            }) => {
+            ) => {
                 scratch.clear();
                 resampler.push(frame.unwrap_or(&SILENCE), scratch);
                 // Full cannot be: it was asked for.

@@ -38,6 +38,10 @@ pub trait Watch: Send {
 
     /// Something about devices, as a sentence.
     fn note(&mut self, _text: &str) {}
+
+    /// The devices in use, by name; `None` while one is missing. Told at the start and when it
+    /// changes.
+    fn devices(&mut self, _microphone: Option<&str>, _loudspeaker: Option<&str>) {}
 }
 
 /// The session has ended: it was told to, or it panicked.
@@ -50,7 +54,7 @@ pub(super) struct Room<'w> {
     pub(super) playout: Playout,
     events: mpsc::Sender<Event>,
     effects: mpsc::Receiver<Effect>,
-    watch: &'w mut dyn Watch,
+    pub(super) watch: &'w mut dyn Watch,
     tasks: JoinSet<()>,
     stop: CancellationToken,
     heard: Vec<Event>,
@@ -172,10 +176,6 @@ impl<'w> Room<'w> {
             self.tell(Event::Playout(event)).await?;
         }
         Ok(frame)
-    }
-
-    pub(super) fn note(&mut self, text: &str) {
-        self.watch.note(text);
     }
 
     /// Ends the session and waits for it.

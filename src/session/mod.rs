@@ -277,7 +277,10 @@ impl Session {
                 self.marks.user_stop = Some(self.pace.mark().saturating_sub(silent_for));
                 self.input(Input::SpeechEnded { silent_for });
             }
-            EarEvent::Failed { why } => send(effects, Effect::Trouble(why)).await?,
+            EarEvent::Failed { why } => {
+                warn!(why, "the ear hears nothing from now on");
+                send(effects, Effect::Trouble(why)).await?;
+            }
         }
         Ok(())
     }

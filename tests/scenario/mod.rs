@@ -335,6 +335,10 @@ async fn the_log_has_timings_and_none_of_the_words() {
     drop(guard);
     let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("turn answered"), "{log}");
+    assert!(
+        log.contains("local conversation") && log.contains("speaking"),
+        "{log}"
+    );
     for word in ["what time", "fox", "stop", "forest"] {
         assert!(!log.contains(word), "{word} in\n{log}");
     }

@@ -271,6 +271,8 @@ struct Log {
 
 impl Watch for Log {
     fn effect(&mut self, effect: &Effect) {
+        // What a server logs about the same conversation.
+        caal::local::Log.effect(effect);
         let text = match effect {
             Effect::Settled { .. } => return,
             Effect::Play { reply, sound } => format!("play {} {:?}", reply.0, sound.duration()),
