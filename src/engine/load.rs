@@ -80,6 +80,13 @@ impl RuntimeError {
     }
 }
 
+/// Threads that any one model may use: as `set`, else as the machine has (at most 8: more do not help
+/// models of this size).
+pub fn cores(set: Option<NonZeroUsize>) -> usize {
+    set.or_else(|| std::thread::available_parallelism().ok())
+        .map_or(2, |n| n.get().min(8))
+}
+
 /// ONNX Runtime, loaded. Clones are cheap and share it.
 #[derive(Clone, Debug)]
 pub struct Runtime {
@@ -116,9 +123,7 @@ impl Runtime {
         let runtime = Self {
             environment,
             device,
-            cores: cores
-                .or_else(|| std::thread::available_parallelism().ok())
-                .map_or(2, |n| n.get().min(8)),
+            cores: self::cores(cores),
         };
         if device == Device::Cuda {
             use ort::ep::ExecutionProvider as _;

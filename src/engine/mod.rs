@@ -4,5 +4,5 @@
 pub mod load;
 pub mod thread;
 
-pub use load::{Device, Role, Runtime, RuntimeError};
+pub use load::{Device, Role, Runtime, RuntimeError, cores};
 pub use thread::{Engine, EngineError, Job};

@@ -1,8 +1,7 @@
 //! Whisper's two sessions: sound to cross attention, tokens to logits. See [`super::graph`] for the
-//! tensors. Holds no state between calls; the keys and values of a decoding are the caller's
-//! [`Decoding`].
+//! tensors.
 
-use std::path::Path;
+use std::{path::Path, time::Instant};
 
 use ort::{
     ep,
@@ -11,10 +10,13 @@ use ort::{
 };
 
 use super::{
+    Timings,
     cache::{Graphs, Part},
     graph::Sizes,
+    hearing::Acoustics,
 };
 use crate::{
+    audio::mel::LogMel,
     engine::{Device, Role, Runtime, RuntimeError},
     stt::SttError,
 };
@@ -24,26 +26,20 @@ pub(crate) struct Model {
     encoder: Session,
     decoder: Session,
     sizes: Sizes,
+    mel: LogMel,
+    /// `None` before the first sound.
+    decoding: Option<Decoding>,
     /// Input names of the decoder, in the order in which [`Decoding`] keeps the values.
     cross_names: Vec<String>,
     past_names: Vec<String>,
     present_names: Vec<String>,
 }
 
-/// What the encoder heard, and what the decoder has said to it so far.
-pub(crate) struct Decoding {
+/// What the encoder heard, and what the decoder has said to it so far: keys and values.
+struct Decoding {
     cross: Vec<DynValue>,
     past: Vec<DynValue>,
     tokens: usize,
-}
-
-impl Decoding {
-    /// Forgets the tokens, not the sound.
-    pub(crate) fn rewind(&mut self, model: &Model) -> Result<(), SttError> {
-        self.past = model.empty_past()?;
-        self.tokens = 0;
-        Ok(())
-    }
 }
 
 fn failed(e: ort::Error) -> SttError {
@@ -63,27 +59,11 @@ impl Model {
             encoder: session(runtime, graphs, Part::Encoder)?,
             decoder: session(runtime, graphs, Part::Decoder)?,
             sizes,
+            mel: LogMel::new(sizes.mels),
+            decoding: None,
             cross_names: names("c"),
             past_names: names("p"),
             present_names: names("n"),
-        })
-    }
-
-    /// Runs the encoder over a spectrogram `[mels, frames]`; `frames` is even and at most twice the
-    /// audio context.
-    pub(crate) fn hear(&mut self, mel: Vec<f32>) -> Result<Decoding, SttError> {
-        let frames = mel.len() / self.sizes.mels;
-        let mel = Tensor::from_array(([1, self.sizes.mels, frames], mel)).map_err(failed)?;
-        let mut outputs = self
-            .encoder
-            .run(ort::inputs!["mel" => mel])
-            .map_err(failed)?;
-        let cross = take(&mut outputs, &self.cross_names)?;
-        drop(outputs);
-        Ok(Decoding {
-            cross,
-            past: self.empty_past()?,
-            tokens: 0,
         })
     }
 
@@ -99,15 +79,47 @@ impl Model {
             .collect::<Result<_, ort::Error>>()
             .map_err(failed)
     }
+}
 
-    /// Says `tokens` and returns the logits after each of those numbered in `wanted`, one vector of the
-    /// vocabulary's length after the other.
-    pub(crate) fn say(
+impl Acoustics for Model {
+    fn hear(
         &mut self,
-        decoding: &mut Decoding,
-        tokens: &[u32],
-        wanted: &[usize],
-    ) -> Result<Vec<f32>, SttError> {
+        samples: &[f32],
+        context: usize,
+        timings: &mut Timings,
+    ) -> Result<(), SttError> {
+        let mark = Instant::now();
+        let frames = context * 2;
+        let mel = self.mel.compute(samples, frames);
+        timings.mel += mark.elapsed();
+        let mark = Instant::now();
+        let mel = Tensor::from_array(([1, self.sizes.mels, frames], mel)).map_err(failed)?;
+        let mut outputs = self
+            .encoder
+            .run(ort::inputs!["mel" => mel])
+            .map_err(failed)?;
+        let cross = take(&mut outputs, &self.cross_names)?;
+        drop(outputs);
+        self.decoding = Some(Decoding {
+            cross,
+            past: self.empty_past()?,
+            tokens: 0,
+        });
+        timings.encode += mark.elapsed();
+        Ok(())
+    }
+
+    fn rewind(&mut self) -> Result<(), SttError> {
+        let empty = self.empty_past()?;
+        if let Some(decoding) = &mut self.decoding {
+            decoding.past = empty;
+            decoding.tokens = 0;
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, tokens: &[u32], wanted: &[usize]) -> Result<Vec<f32>, SttError> {
+        let decoding = self.decoding.as_mut().expect("sound is heard first");
         let first = decoding.tokens;
         let ids: Vec<i64> = tokens.iter().map(|&t| i64::from(t)).collect();
         let positions: Vec<i64> = (first..first + tokens.len()).map(|p| p as i64).collect();

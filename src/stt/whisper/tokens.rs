@@ -100,10 +100,6 @@ impl Vocabulary {
                 Vec::new()
             });
         }
-        let mut sorted: Vec<u32> = (0..special.end.min(tokens.len() as u32))
-            .filter(|&t| !bytes[t as usize].is_empty())
-            .collect();
-        sorted.sort_by(|&a, &b| bytes[a as usize].cmp(&bytes[b as usize]));
         // The languages stand between `<|startoftranscript|>` and the tasks: 99, or 100 from large-v3.
         let language = |t: &String| t.strip_prefix("<|")?.strip_suffix("|>").map(str::to_owned);
         let tasks = id("<|translate|>").unwrap_or(special.transcribe);
@@ -122,13 +118,31 @@ impl Vocabulary {
                 .collect::<Vec<u32>>()
         };
         Ok(Self {
+            suppressed: in_range(&config.suppress_ids),
+            suppressed_first: in_range(&config.suppress_ids_begin),
+            ..Self::assemble(bytes, special, languages)
+        })
+    }
+
+    /// A vocabulary that suppresses nothing yet. `bytes` has one entry per token, empty for special
+    /// ones.
+    pub(crate) fn assemble(
+        bytes: Vec<Vec<u8>>,
+        special: Special,
+        languages: Vec<(String, u32)>,
+    ) -> Self {
+        let mut sorted: Vec<u32> = (0..special.end.min(bytes.len() as u32))
+            .filter(|&t| !bytes[t as usize].is_empty())
+            .collect();
+        sorted.sort_by(|&a, &b| bytes[a as usize].cmp(&bytes[b as usize]));
+        Self {
+            bytes,
             sorted,
             special,
             languages,
-            suppressed: in_range(&config.suppress_ids),
-            suppressed_first: in_range(&config.suppress_ids_begin),
-            bytes,
-        })
+            suppressed: Vec::new(),
+            suppressed_first: Vec::new(),
+        }
     }
 
     /// A small vocabulary of bytes, a few merges and `timestamps`.
