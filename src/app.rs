@@ -55,7 +55,7 @@ impl App {
             })?
         };
         let (s, r) = (settings.clone(), runtime.clone());
-        let stt = on_thread(Box::new(move || Ok(Loaded::Stt(stt(&s, &r)?))));
+        let stt = on_thread(Box::new(move || Ok(Loaded::Stt(stt(&s, || Ok(r))?))));
         let (s, r) = (settings.clone(), runtime.clone());
         let tts = on_thread(Box::new(move || Ok(Loaded::Tts(tts(&s, &r)?))));
         let (stt, tts, llm) = futures_util::join!(stt, tts, llm(&settings));
@@ -173,18 +173,45 @@ pub fn runtime(settings: &Settings) -> Result<Runtime, RuntimeError> {
     Runtime::load(&library, settings.device, settings.threads)
 }
 
-/// Speech to text as set.
+/// Speech to text as set. A ggml file does not need the runtime.
 ///
 /// # Errors
 ///
-/// When the model is missing or damaged.
-pub fn stt(settings: &Settings, runtime: &Runtime) -> Result<Arc<dyn Stt>, Failure> {
-    let folder = Store::new(&settings.models_dir).resolve_whisper(&settings.whisper_model)?;
+/// When the model is missing or damaged, or a ggml file and whisper.cpp is not built in.
+pub fn stt(
+    settings: &Settings,
+    runtime: impl FnOnce() -> Result<Runtime, RuntimeError>,
+) -> Result<Arc<dyn Stt>, Failure> {
+    let model = Store::new(&settings.models_dir).resolve_whisper(&settings.whisper_model)?;
+    if model.is_file() {
+        return whisper_cpp(settings, &model);
+    }
     Ok(Arc::new(WhisperStt::load(
-        runtime.clone(),
-        &folder,
+        runtime()?,
+        &model,
         WhisperConfig::default(),
     )?))
+}
+
+#[cfg(feature = "whisper-cpp")]
+fn whisper_cpp(settings: &Settings, file: &Path) -> Result<Arc<dyn Stt>, Failure> {
+    use crate::stt::{WhisperCpp, WhisperCppConfig};
+    let config = WhisperCppConfig::new(crate::engine::cores(settings.threads));
+    Ok(Arc::new(WhisperCpp::load(file, config)?))
+}
+
+#[cfg(not(feature = "whisper-cpp"))]
+fn whisper_cpp(_: &Settings, file: &Path) -> Result<Arc<dyn Stt>, Failure> {
+    Err(no_whisper_cpp(file))
+}
+
+/// What to do where a ggml file is named and nothing in the binary runs it.
+#[cfg(not(feature = "whisper-cpp"))]
+pub fn no_whisper_cpp(file: &Path) -> Failure {
+    Failure::request(format!(
+        "{} is a ggml model, and this caal was built without whisper.cpp; build it with --features whisper-cpp, or name a faster-whisper model such as whisper-base",
+        file.display()
+    ))
 }
 
 /// Text to speech as set.

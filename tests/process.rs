@@ -290,6 +290,49 @@ fn a_users_mistakes_are_one_sentence_with_the_next_step_and_code_64() {
     }
 }
 
+#[cfg(feature = "whisper-cpp")]
+#[test]
+fn a_ggml_file_is_written_down_without_onnx_runtime_and_without_chatter() {
+    use crate::support::ggml::{Format, model};
+    const CLIP: &str = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/audio/handful.wav"
+    );
+    let model = model("whisper-tiny.en", Format::Q8);
+    let model = model.to_str().expect("a path in UTF-8");
+    let output = caal(&["-vv", "transcribe", CLIP, "--model", model], &[]);
+    let text = String::from_utf8_lossy(&output.stdout).to_lowercase();
+    let log = stderr(&output);
+    assert!(output.status.success(), "{log}");
+    assert!(text.contains("handful into her lap"), "{text}");
+    for word in ["whisper_", "ggml_", "handful"] {
+        assert!(!log.contains(word), "{log}");
+    }
+    let doctor = caal(&["doctor"], &[("WHISPER_MODEL", model)]);
+    let text = String::from_utf8_lossy(&doctor.stdout);
+    assert!(text.contains("by whisper.cpp"), "{text}");
+}
+
+#[cfg(not(feature = "whisper-cpp"))]
+#[test]
+fn a_ggml_file_without_the_feature_says_what_to_do() {
+    const CLIP: &str = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/audio/handful.wav"
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("ggml-base.bin");
+    std::fs::write(&file, b"lmgg").expect("a file");
+    let model = file.to_str().expect("a path in UTF-8");
+    let output = caal(&["transcribe", CLIP, "--model", model], &[]);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(64), "{text}");
+    assert!(text.contains("--features whisper-cpp"), "{text}");
+    let doctor = caal(&["doctor"], &[("WHISPER_MODEL", model)]);
+    let text = String::from_utf8_lossy(&doctor.stdout);
+    assert!(text.contains("whisper.cpp is not built in"), "{text}");
+}
+
 #[test]
 fn doctor_names_the_one_next_step() {
     let output = caal(

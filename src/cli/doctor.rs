@@ -10,7 +10,7 @@ use crate::{
     engine::Device,
     llm::ollama::Ollama,
     local::device::{self, Devices},
-    models::{State, Store},
+    models::{ModelsError, State, Store},
     settings::{LlmProvider, Settings},
 };
 
@@ -69,6 +69,7 @@ const BROKEN: u8 = 69;
 pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Failure> {
     let mut checks = vec![machine(), data_folder(&settings)];
     checks.extend(models(&settings));
+    checks.push(speech_to_text(&settings));
     checks.push(runtime(&settings));
     checks.push(language_model(&settings).await);
     checks.extend(sound());
@@ -189,6 +190,34 @@ fn models(settings: &Settings) -> Vec<Check> {
             .not(health, step)
         })
         .collect()
+}
+
+/// The model that is set, and which engine would run it.
+fn speech_to_text(settings: &Settings) -> Check {
+    let part = "speech to text";
+    let name = &settings.whisper_model;
+    let step = "set WHISPER_MODEL=whisper-base";
+    match Store::new(&settings.models_dir).resolve_whisper(name) {
+        Ok(model) if model.is_dir() => Check::good(part, name),
+        Ok(_) if cfg!(feature = "whisper-cpp") => {
+            Check::good(part, format!("{name}, by whisper.cpp on the CPU"))
+        }
+        Ok(_) => Check::good(
+            part,
+            format!("{name} is a ggml model, whisper.cpp is not built in"),
+        )
+        .not(
+            Health::Bad,
+            format!("{step}, or build with: cargo build --release --features whisper-cpp"),
+        ),
+        Err(e) => {
+            let step = match &e {
+                ModelsError::NotHere { name, .. } => format!("caal models pull {name}"),
+                _ => step.to_owned(),
+            };
+            Check::good(part, e.to_string()).not(Health::Bad, step)
+        }
+    }
 }
 
 fn runtime(settings: &Settings) -> Check {

@@ -29,7 +29,8 @@ pub struct Args {
     /// Names and spellings to expect (setting stt_prompt).
     #[arg(long, value_name = "TEXT")]
     prompt: Option<String>,
-    /// Model: a name from `caal models list`, a hub name or a folder (setting whisper_model).
+    /// Model: a name from `caal models list`, a hub name, a folder, or a ggml file where built with
+    /// whisper.cpp (setting whisper_model).
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
 }
@@ -50,8 +51,7 @@ pub(super) async fn run(args: Args, mut settings: Settings) -> Result<ExitCode, 
         },
         prompt: args.prompt.unwrap_or_else(|| settings.stt_prompt.clone()),
     };
-    let runtime = app::runtime(&settings)?;
-    let stt = app::stt(&settings, &runtime)?;
+    let stt = app::stt(&settings, || app::runtime(&settings))?;
     let transcript = stt.transcribe(request).await?;
     if args.json {
         println!("{:#}", as_json(&transcript));

@@ -18,6 +18,16 @@ pub enum ModelsError {
         /// What to do instead.
         hint: String,
     },
+    /// A file is named that is no Whisper in ggml's format.
+    #[error(
+        "{} is no ggml model: {reason}; name a ggml file such as ggml-base.bin, or a faster-whisper model such as whisper-base", path.display()
+    )]
+    NoGgml {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// Known, but not (all) on the disk.
     #[error("the model {name} is {state}; fetch it with: caal models pull {name}")]
     NotHere {
@@ -72,6 +82,7 @@ impl ModelsError {
     pub fn fault(&self) -> Fault {
         match self {
             ModelsError::Unknown { .. }
+            | ModelsError::NoGgml { .. }
             | ModelsError::NotHere { .. }
             | ModelsError::NotIntact(..)
             | ModelsError::DiskFull { .. }

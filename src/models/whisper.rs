@@ -1,7 +1,11 @@
 //! What people call a Whisper model, and where that is in the store: names of the manifest, sizes
-//! (`base`, `tiny.en`), repositories of a hub (`Systran/faster-whisper-small`), folders.
+//! (`base`, `tiny.en`), repositories of a hub (`Systran/faster-whisper-small`), folders, ggml files.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{ErrorKind, Read},
+    path::{Path, PathBuf},
+};
 
 use super::{Model, ModelsError, Role, State, Store};
 
@@ -19,6 +23,9 @@ const SIZES: [&str; 11] = [
     "large-v2",
     "large-v3",
 ];
+
+/// How a ggml file begins: the number 0x67676d6c, little endian.
+const GGML_MAGIC: [u8; 4] = *b"lmgg";
 
 /// The best known conversion of the turbo model.
 const TURBO: &str = "deepdml/faster-whisper-large-v3-turbo-ct2";
@@ -75,14 +82,21 @@ impl Store {
             .ok_or_else(|| self.unknown(name))
     }
 
-    /// The CTranslate2 folder of the Whisper model `name`: a name of the manifest (`whisper-base`), a
-    /// size (`base`, `tiny.en`, `large-v3`, `turbo`), a repository (`Systran/faster-whisper-small`), a
-    /// folder of the store, or a path to a folder with a `model.bin`.
+    /// Where the Whisper model `name` is. The CTranslate2 folder of a name of the manifest
+    /// (`whisper-base`), a size (`base`, `tiny.en`, `large-v3`, `turbo`), a repository
+    /// (`Systran/faster-whisper-small`), a folder of the store, or a path to a folder with a `model.bin`;
+    /// or a ggml file, in the store or by its path (`ggml-base.bin`).
     ///
     /// # Errors
     ///
     /// When it is not on the disk, whole; the sentence says how to fetch it.
     pub fn resolve_whisper(&self, name: &str) -> Result<PathBuf, ModelsError> {
+        if let Some(file) = self.file_named(name) {
+            return match begins_as_ggml(&file) {
+                Ok(()) => Ok(file),
+                Err(reason) => Err(ModelsError::NoGgml { path: file, reason }),
+            };
+        }
         let is_model = |folder: &Path| folder.join("model.bin").is_file();
         if name.starts_with(['/', '.']) && is_model(Path::new(name)) {
             return Ok(PathBuf::from(name));
@@ -110,6 +124,20 @@ impl Store {
         }
     }
 
+    /// The file that `name` names: it ends in `.bin` and is no folder.
+    fn file_named(&self, name: &str) -> Option<PathBuf> {
+        let path = Path::new(name);
+        if path.extension().is_none_or(|e| e != "bin") || path.is_dir() {
+            return None;
+        }
+        let stored = self.path(name);
+        Some(if !path.exists() && stored.is_file() {
+            stored
+        } else {
+            path.to_owned()
+        })
+    }
+
     /// Names in the store that `name` may stand for, best first.
     fn whisper_names(&self, name: &str) -> Vec<String> {
         let size = name
@@ -131,6 +159,21 @@ impl Store {
             names.push(repo);
         }
         names
+    }
+}
+
+/// Looks at the first bytes of `file`; the error is a reason.
+fn begins_as_ggml(file: &Path) -> Result<(), String> {
+    let mut start = [0; GGML_MAGIC.len()];
+    let read = File::open(file).and_then(|mut f| f.read_exact(&mut start));
+    match read {
+        Ok(()) if start == GGML_MAGIC => Ok(()),
+        Err(e) if e.kind() == ErrorKind::NotFound => Err("there is no such file".to_owned()),
+        Err(e) if e.kind() != ErrorKind::UnexpectedEof => Err(e.to_string()),
+        _ if file.file_name().is_some_and(|n| n == "model.bin") => {
+            Err("of a CTranslate2 model, name the folder".to_owned())
+        }
+        _ => Err("it does not begin as a ggml file does".to_owned()),
     }
 }
 
@@ -182,6 +225,30 @@ mod tests {
         );
         let error = store.resolve_whisper("bse").unwrap_err().to_string();
         assert!(error.contains("no model called \"bse\""), "{error}");
+    }
+
+    #[test]
+    fn a_ggml_file_is_told_by_how_it_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path().join("store"));
+        let file = dir.path().join("ggml-tiny.bin");
+        let name = file.to_str().unwrap();
+        let reason = |name: &str| store.resolve_whisper(name).unwrap_err().to_string();
+        assert!(reason(name).contains("no such file"), "{}", reason(name));
+        for (content, ok) in [(&b"lmgg rest"[..], true), (b"GGUF", false), (b"lm", false)] {
+            std::fs::write(&file, content).unwrap();
+            assert_eq!(store.resolve_whisper(name).is_ok(), ok, "{content:?}");
+        }
+        assert!(reason(name).contains("does not begin"), "{}", reason(name));
+        std::fs::create_dir_all(store.path("")).unwrap();
+        std::fs::write(store.path("ggml-base.bin"), "lmgg").unwrap();
+        assert_eq!(
+            store.resolve_whisper("ggml-base.bin").unwrap(),
+            store.path("ggml-base.bin")
+        );
+        let model = dir.path().join("model.bin");
+        std::fs::write(&model, "x").unwrap();
+        assert!(reason(model.to_str().unwrap()).contains("name the folder"));
     }
 
     #[test]

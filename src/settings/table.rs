@@ -73,7 +73,7 @@ pub const ROWS: &[Row] = &[
         "WHISPER_MODEL",
         Kind::Text,
         "whisper-base",
-        "Speech recognition model: a name from `caal models list`, a hub name such as `Systran/faster-whisper-small`, or a folder with a CTranslate2 Whisper model.",
+        "Speech recognition model: a name from `caal models list`, a hub name such as `Systran/faster-whisper-small`, a folder with a CTranslate2 Whisper model, or a ggml file such as `ggml-base.bin` (only where built with `--features whisper-cpp`).",
     ),
     row(
         "language",

@@ -1,8 +1,12 @@
 //! Speech to words: the [`Stt`] port, its types and its error. One folder or file per engine.
 
 pub mod whisper;
+#[cfg(feature = "whisper-cpp")]
+pub mod whisper_cpp;
 
 pub use whisper::{WhisperConfig, WhisperStt};
+#[cfg(feature = "whisper-cpp")]
+pub use whisper_cpp::{WhisperCpp, WhisperCppConfig};
 
 use std::{sync::Arc, time::Duration};
 
@@ -125,6 +129,14 @@ pub enum SttError {
         /// What is wrong.
         reason: String,
     },
+    /// A ggml file is missing, damaged or of another kind.
+    #[error("the ggml model {path} cannot be used: {reason}; fetch or convert the file anew")]
+    BadGgml {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The model's files are right, but cannot be prepared for this machine.
     #[error(
         "the model could not be prepared in {path}: {reason}; make room there or set the models folder to another disk"
@@ -147,6 +159,7 @@ impl SttError {
             SttError::ClipTooLong { .. }
             | SttError::Language { .. }
             | SttError::BadModel { .. }
+            | SttError::BadGgml { .. }
             | SttError::Prepare { .. } => Fault::Request,
             SttError::Engine(e) => e.fault(),
             SttError::Load(e) => e.fault(),

@@ -29,9 +29,30 @@ fn engines() -> Vec<Arc<dyn Stt>> {
                 };
                 Arc::new(WhisperStt::load(support::runtime(), &folder, config).unwrap())
             };
-            vec![whisper("whisper-base"), whisper("whisper-tiny.en")]
+            let mut engines = vec![whisper("whisper-base"), whisper("whisper-tiny.en")];
+            engines.extend(ggml_engines());
+            engines
         })
         .clone()
+}
+
+/// whisper.cpp over the weights of base, quantised as its own tool does it.
+#[cfg(feature = "whisper-cpp")]
+fn ggml_engines() -> Vec<Arc<dyn Stt>> {
+    use caal::stt::{WhisperCpp, WhisperCppConfig};
+    use support::ggml::{Format, model};
+    let config = WhisperCppConfig {
+        queue: 64,
+        // Its threads spin while they wait for each other, which starves the tests beside it.
+        ..WhisperCppConfig::new(1)
+    };
+    let file = model("whisper-base", Format::Q8);
+    vec![Arc::new(WhisperCpp::load(&file, config).unwrap())]
+}
+
+#[cfg(not(feature = "whisper-cpp"))]
+fn ggml_engines() -> Vec<Arc<dyn Stt>> {
+    Vec::new()
 }
 
 /// One of the recordings of `tests/fixtures/audio`.

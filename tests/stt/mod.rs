@@ -3,3 +3,5 @@
 
 mod synthetic;
 mod whisper;
+#[cfg(feature = "whisper-cpp")]
+mod whisper_cpp;

@@ -251,7 +251,7 @@ fn an_abandoned_job_stops_at_the_next_step() {
 /// Mean log-probabilities by CTranslate2 4.8.5 (float32, beam 1, timestamps on), computed once from the
 /// same weights, clips and spectrogram. It takes them before the timestamp rules, we after: hence the
 /// tolerance. A wrong layer is off by more than 1.
-const GOLDEN: [(&str, &str, f32); 6] = [
+pub(super) const GOLDEN: [(&str, &str, f32); 6] = [
     ("whisper-tiny.en", "momentum", -0.310_637),
     ("whisper-tiny.en", "go_forward", -0.611_266),
     ("whisper-tiny.en", "handful", -0.398_952),

@@ -1,5 +1,8 @@
 //! Where tests find real models and recordings, and the loaded ONNX Runtime they share.
 
+#[cfg(feature = "whisper-cpp")]
+pub(crate) mod ggml;
+
 use std::{
     path::{Path, PathBuf},
     sync::OnceLock,

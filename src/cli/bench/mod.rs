@@ -80,9 +80,10 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
         }
         Which::Tts(args) => {
             let store = Store::new(&settings.models_dir);
-            let whisper = || Ok(store.resolve_whisper(&settings.whisper_model)?);
             let kokoro = store.path("kokoro-82m");
-            tts::run(&args, &app::runtime(&settings)?, &kokoro, whisper).await?;
+            let runtime = app::runtime(&settings)?;
+            let stt = || app::stt(&settings, || Ok(runtime.clone()));
+            tts::run(&args, &runtime, &kokoro, stt).await?;
         }
         Which::Wake(args) => wake::run(&args, &settings.models_dir, &app::runtime(&settings)?)?,
         Which::Turn(args) => {

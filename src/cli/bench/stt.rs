@@ -96,6 +96,29 @@ struct Clip {
     pcm: Pcm<Hz16k>,
 }
 
+/// Loads a CTranslate2 folder, or a ggml file.
+fn load(runtime: &Runtime, model: &Path, config: &WhisperConfig) -> Result<Whisper, Failure> {
+    if model.is_file() {
+        return ggml(runtime, model, config);
+    }
+    Ok(Whisper::load(runtime, model, config)?)
+}
+
+#[cfg(feature = "whisper-cpp")]
+fn ggml(runtime: &Runtime, model: &Path, config: &WhisperConfig) -> Result<Whisper, Failure> {
+    use crate::stt::{WhisperCppConfig, whisper_cpp};
+    let config = WhisperCppConfig {
+        context: config.context,
+        ..WhisperCppConfig::new(runtime.threads(Role::Voice))
+    };
+    Ok(whisper_cpp::open(model, &config)?)
+}
+
+#[cfg(not(feature = "whisper-cpp"))]
+fn ggml(_: &Runtime, model: &Path, _: &WhisperConfig) -> Result<Whisper, Failure> {
+    Err(crate::app::no_whisper_cpp(model))
+}
+
 /// Runs the bench on the CTranslate2 model in `model` and prints its figures.
 ///
 /// # Errors
@@ -125,7 +148,7 @@ pub fn run(args: &Args, runtime: &Runtime, model: &Path) -> Result<(), Failure> 
         ..WhisperConfig::default()
     };
     let began = Instant::now();
-    let mut whisper = Whisper::load(runtime, model, &config)?;
+    let mut whisper = load(runtime, model, &config)?;
     let load_ms = began.elapsed().as_secs_f64() * 1e3;
     let threads = runtime.threads(Role::Voice);
     let mut peer = match args.peer {

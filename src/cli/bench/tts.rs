@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,10 +17,7 @@ use crate::{
     audio::{Hz24k, Pcm, resample},
     cli::Failure,
     engine::{Role, Runtime},
-    stt::{
-        Stt, TranscribeRequest,
-        whisper::{WhisperConfig, WhisperStt},
-    },
+    stt::{Stt, TranscribeRequest},
     tts::{
         Clauses, Dictionary, SpeakRequest, Tts,
         kokoro::{Accent, KokoroConfig, KokoroTts, Phonemizer},
@@ -129,8 +127,8 @@ struct Miss {
     errors: WordErrors,
 }
 
-/// Runs the bench on the Kokoro model in `kokoro` and prints its figures. `whisper` finds the folder of
-/// the model that listens; asked for with `--read-back` only.
+/// Runs the bench on the Kokoro model in `kokoro` and prints its figures. `stt` loads the model that
+/// listens; asked for with `--read-back` only.
 ///
 /// # Errors
 ///
@@ -139,7 +137,7 @@ pub async fn run(
     args: &Args,
     runtime: &Runtime,
     kokoro: &Path,
-    whisper: impl FnOnce() -> Result<PathBuf, Failure>,
+    stt: impl FnOnce() -> Result<Arc<dyn Stt>, Failure>,
 ) -> Result<(), Failure> {
     let config = KokoroConfig {
         default_voice: args.voice.clone(),
@@ -149,8 +147,7 @@ pub async fn run(
     let tts = KokoroTts::load(runtime, kokoro, &config)?;
     let load_ms = millis(begun.elapsed());
     if args.read_back {
-        let stt = WhisperStt::load(runtime.clone(), &whisper()?, WhisperConfig::default())?;
-        let report = read_back(args, &tts, &stt).await?;
+        let report = read_back(args, &tts, &*stt()?).await?;
         return show(args, &report, print_read_back);
     }
     let mut speed = speed(args, runtime, &tts, kokoro, load_ms).await?;

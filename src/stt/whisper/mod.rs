@@ -1,6 +1,6 @@
 //! Whisper: its rules, and its networks on ONNX Runtime, the graphs written by us from a CTranslate2
 //! directory (`model.bin`, `config.json`, `vocabulary.txt` or `.json`), so that every
-//! `Systran/faster-whisper-*` name works. The rules also serve [`super::whisper_cpp`].
+//! `Systran/faster-whisper-*` name works. The rules also serve `whisper_cpp`.
 //!
 //! | part | what it does |
 //! |---|---|
