@@ -257,6 +257,8 @@ async fn run(command: &[OsString], draft: &Path, watch: &dyn Watch) -> io::Resul
         .ok_or_else(|| io::Error::other("no program"))?;
     let mut child = Command::new(program)
         .args(words)
+        // Node otherwise trusts only its own list, and fails behind a proxy with an authority of its own.
+        .env("NODE_USE_SYSTEM_CA", "1")
         .current_dir(draft)
         // On the store's disk, and gone with the draft.
         .env("TMPDIR", draft.join("tmp"))
