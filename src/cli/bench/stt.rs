@@ -181,13 +181,14 @@ pub fn run(args: &Args, runtime: &Runtime, model: &Path) -> Result<(), Failure> 
                 .map(|h| theirs.add(h.ms, &clip.transcript, &h.text));
             if args.each {
                 println!(
-                    "{:.1} s {ms:.0} ms (mel {:.0}, encoder {:.0} in {}, decoder {:.0} in {}) {wrong} wrong | {}",
+                    "{:.1} s {ms:.0} ms (mel {:.0}, encoder {:.0} in {}, decoder {:.0} in {}) {wrong} wrong, confidence {:.2} | {}",
                     clip.pcm.duration().as_secs_f64(),
                     timings.mel.as_secs_f64() * 1e3,
                     timings.encode.as_secs_f64() * 1e3,
                     timings.encodes,
                     timings.decode.as_secs_f64() * 1e3,
                     timings.steps,
+                    transcript.confidence.unwrap_or(f32::NAN),
                     clip.path.file_name().unwrap_or_default().display(),
                 );
                 println!("    {}", transcript.text);

@@ -225,7 +225,7 @@ impl Whisper {
         prompt
     }
 
-    /// The contexts in which to hear a window of `seconds`, least first.
+    /// The contexts in which to hear a window of `seconds`, least first; the last is the whole.
     fn contexts(&self, seconds: f64) -> Vec<usize> {
         let whole = self.sizes.audio_context;
         let Context::Clip { margin, least } = self.context else {
@@ -248,26 +248,43 @@ impl Whisper {
         contexts
     }
 
-    /// Hears one window; again with more context if the text runs in circles.
+    /// Hears one window; again with more context if the text runs in circles, and with the whole if
+    /// it is doubtful.
     fn window(&mut self, samples: &[f32], job: &mut Job<'_>) -> Result<Attempt, SttError> {
         let seconds = samples.len() as f64 / f64::from(Hz16k::HZ);
         let contexts = self.contexts(seconds);
-        let mut last = None;
+        let whole = self.sizes.audio_context;
+        let mut kept: Option<Attempt> = None;
         for context in contexts {
+            // Some context more mends a circle, but not what was misheard: that takes the whole.
+            if context < whole && kept.as_ref().is_some_and(|a| a.sound) {
+                continue;
+            }
             let attempt = self.attempt(samples, context, job)?;
-            let loops = circle(&attempt.words(&self.vocabulary)).is_some();
-            let good = attempt.ended && !loops;
-            last = Some(attempt);
-            if good || (job.abandoned)() {
+            let finished = attempt.sound && !self.doubtful(&attempt, samples);
+            // What ended well is never given up for what did not.
+            if attempt.sound || kept.as_ref().is_none_or(|a| !a.sound) {
+                kept = Some(attempt);
+            }
+            if finished || (job.abandoned)() {
                 break;
             }
         }
-        let mut attempt = last.expect("there is at least one context");
+        let mut attempt = kept.expect("there is at least one context");
         // Still in circles: say the stretch once. If the model ended by itself it was really said so.
         if !attempt.ended {
             attempt.cut_circle(&self.vocabulary);
         }
         Ok(attempt)
+    }
+
+    /// Whether `attempt` may have misheard `samples` or left out their end.
+    fn doubtful(&self, attempt: &Attempt, samples: &[f32]) -> bool {
+        let seconds = samples.len() as f64 / f64::from(Hz16k::HZ);
+        let (stretches, _) = segments(&self.vocabulary, &attempt.tokens, seconds, false);
+        let until = stretches.last().map_or(0.0, |s| s.end);
+        let until = ((until * f64::from(Hz16k::HZ)) as usize).min(samples.len());
+        speech::doubtful(&attempt.evidence()) || speech::goes_on(samples, until)
     }
 
     fn attempt(
@@ -314,6 +331,7 @@ impl Whisper {
             logprob_sum: 0.0,
             no_speech,
             ended: false,
+            sound: false,
             circle_only: false,
         };
         while attempt.tokens.len() < ceiling && !(job.abandoned)() {
@@ -332,6 +350,7 @@ impl Whisper {
             attempt.tokens.push(next.token);
             first = self.model.say(&[next.token], &[0])?;
         }
+        attempt.sound = attempt.ended && circle(&attempt.words(&self.vocabulary)).is_none();
         Ok(attempt)
     }
 }
@@ -377,6 +396,8 @@ struct Attempt {
     no_speech: f32,
     /// Whether the model ended by itself, below the ceiling.
     ended: bool,
+    /// Whether it ended by itself and not in circles.
+    sound: bool,
     /// Whether it said hardly anything but one circle.
     circle_only: bool,
 }
