@@ -39,17 +39,21 @@ fn hear(whisper: &mut Whisper, clip: &Pcm<Hz16k>) -> Transcript {
 /// As `whisper::probabilities_agree_with_ctranslate2`, whose numbers these are.
 #[test]
 fn probabilities_agree_with_ctranslate2() {
-    for (format, tolerance) in [(Format::F16, 0.04), (Format::Q8, 0.09)] {
+    // Only base, which knows languages, is told more than one token before it speaks.
+    for (name, format, tolerance) in [
+        ("whisper-tiny.en", Format::F16, 0.04),
+        ("whisper-tiny.en", Format::Q8, 0.09),
+        ("whisper-base", Format::F16, 0.04),
+    ] {
         let config = WhisperCppConfig {
             context: Context::Full,
             ..WhisperCppConfig::new(1)
         };
-        let mut whisper = open(&model("whisper-tiny.en", format), &config).unwrap();
-        let tiny = GOLDEN.iter().filter(|(m, ..)| *m == "whisper-tiny.en");
-        for (_, clip, logprob) in tiny {
+        let mut whisper = open(&model(name, format), &config).unwrap();
+        for (_, clip, logprob) in GOLDEN.iter().filter(|(m, ..)| *m == name) {
             let heard = hear(&mut whisper, &recording(clip));
             let off = heard.confidence.unwrap() - logprob;
-            assert!(off.abs() < tolerance, "{format:?} {clip}: {off}");
+            assert!(off.abs() < tolerance, "{name} {format:?} {clip}: {off}");
         }
     }
 }
