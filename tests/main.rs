@@ -6,6 +6,7 @@ mod architecture;
 mod contract;
 mod conversation;
 mod docs;
+mod fuzz;
 mod llm;
 mod models;
 mod process;

@@ -20,6 +20,10 @@ use crate::fault::Fault;
 /// Longest sound read from one file. Longer ones would be read into memory whole.
 pub const MAX_SECONDS: u32 = 2 * 60 * 60;
 
+/// Most channels of a file: a speaker mask has no more bits. symphonia 0.6 multiplies larger counts out
+/// of range.
+const MAX_CHANNELS: u16 = 32;
+
 /// Why a file gave no sound.
 #[derive(Debug, thiserror::Error)]
 pub enum WavError {
@@ -100,7 +104,7 @@ pub fn read(path: &Path) -> Result<AnyPcm, WavError> {
 /// # Errors
 ///
 /// As [`read`].
-pub fn decode(bytes: Vec<u8>, name: &str) -> Result<AnyPcm, WavError> {
+pub fn decode(mut bytes: Vec<u8>, name: &str) -> Result<AnyPcm, WavError> {
     let path = name.to_owned();
     if bytes.len() < 12
         || !matches!(&bytes[..4], b"RIFF" | b"RIFX" | b"RF64")
@@ -112,6 +116,10 @@ pub fn decode(bytes: Vec<u8>, name: &str) -> Result<AnyPcm, WavError> {
         path: path.clone(),
         reason: reason.to_string(),
     };
+    let channels = repair(&mut bytes);
+    if channels > MAX_CHANNELS {
+        return Err(unsupported(&format!("{channels} channels")));
+    }
     let stream = MediaSourceStream::new(
         Box::new(Cursor::new(bytes)),
         MediaSourceStreamOptions::default(),
@@ -172,6 +180,43 @@ pub fn decode(bytes: Vec<u8>, name: &str) -> Result<AnyPcm, WavError> {
         }
     }
     Ok(AnyPcm { rate_hz, samples })
+}
+
+/// Sets right in the header what does not matter but stops symphonia 0.6, and says how many channels
+/// the format has (0 where there is none).
+///
+/// - The length of the whole file, which a recorder that was killed never wrote.
+/// - The extensible format's speaker mask: which speaker a channel is for is nothing to an average, and
+///   a mask that does not fit the channels makes `fix_wave_channel_mask` shift out of range.
+fn repair(bytes: &mut [u8]) -> u16 {
+    const EXTENSIBLE: [u8; 2] = 0xfffe_u16.to_le_bytes();
+    let number = |b: &[u8]| u32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+    let whole = u32::try_from(bytes.len() - 8).unwrap_or(u32::MAX);
+    if &bytes[..4] == b"RIFF" && number(&bytes[4..]) < whole {
+        bytes[4..8].copy_from_slice(&whole.to_le_bytes());
+    }
+    let mut most = 0;
+    let mut at = 12;
+    while let Some(header) = bytes.get(at..at + 8) {
+        let len = number(&header[4..]) as usize;
+        let is_format = &header[..4] == b"fmt ";
+        at += 8;
+        if is_format && let Some(format) = bytes.get_mut(at..at + 16) {
+            let channels = u16::from_le_bytes([format[2], format[3]]);
+            let extensible = format[..2] == EXTENSIBLE;
+            most = most.max(channels);
+            // After the 16 bytes of every format: size of what follows, valid bits, and the mask.
+            if extensible
+                && channels <= MAX_CHANNELS
+                && let Some(mask) = bytes.get_mut(at + 20..at + 24)
+            {
+                let plain = (1_u64 << channels) - 1;
+                mask.copy_from_slice(&(plain as u32).to_le_bytes());
+            }
+        }
+        at = at.saturating_add(len).saturating_add(len % 2);
+    }
+    most
 }
 
 /// Writes `pcm` as 16-bit mono WAV to `path`, whole or not at all.
@@ -321,6 +366,37 @@ mod tests {
                 decode(bad, "x.wav").expect_err("unusable").fault(),
                 Fault::Request
             );
+        }
+    }
+
+    #[test]
+    fn a_speaker_mask_that_does_not_fit_the_channels_does_not_matter() {
+        let extensible = |channels: u16, mask: u32| {
+            let mut file = wav(
+                0xfffe,
+                channels.min(2),
+                8000,
+                16,
+                &[0, 0x40, 0, 0x40].repeat(100),
+            );
+            file[16] = 40;
+            file[22..24].copy_from_slice(&channels.to_le_bytes());
+            let mut extra = [22, 0, 16, 0].to_vec();
+            extra.extend(mask.to_le_bytes());
+            extra.extend([
+                1, 0, 0, 0, 0, 0, 16, 0, 128, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71,
+            ]);
+            file.splice(36..36, extra);
+            file
+        };
+        for mask in [0, 3, 1 << 31, u32::MAX] {
+            let got = decode(extensible(2, mask), "x.wav").expect("reads");
+            assert_eq!(got.samples.len(), 100, "{mask:#x}");
+            assert!((got.samples[50] - 0.5).abs() < 1e-4, "{mask:#x}");
+        }
+        for channels in [32, 33, 65_535] {
+            let error = decode(extensible(channels, 0), "x.wav").expect_err("too many");
+            assert_eq!(error.fault(), Fault::Request, "{error}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Where tests find real models and recordings, and the loaded ONNX Runtime they share.
 
+mod dice;
 #[cfg(feature = "whisper-cpp")]
 pub(crate) mod ggml;
 
@@ -7,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
     sync::OnceLock,
 };
+
+pub(crate) use dice::Dice;
 
 use caal::engine::{Device, Runtime};
 
@@ -48,4 +51,10 @@ pub(crate) fn runtime() -> Runtime {
             Runtime::load(&library, Device::Cpu, None).expect("ONNX Runtime loads")
         })
         .clone()
+}
+
+/// Whether the runner asks for the long runs: `CAAL_LONG=1`.
+#[allow(clippy::disallowed_methods, reason = "the runner asks for them")]
+pub(crate) fn long() -> bool {
+    std::env::var("CAAL_LONG").is_ok()
 }

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use caal::tts::{Clauses, Dictionary, clauses::LONGEST_SPOKEN, normalize::normalize};
 
-use super::{Dice, fault_in};
+use super::fault_in;
+use crate::support::Dice;
 
 /// Pieces that mean something to the normaliser, and characters that mean trouble.
 #[rustfmt::skip]

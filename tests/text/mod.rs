@@ -5,26 +5,6 @@ mod hostile;
 mod said;
 mod stream;
 
-/// A small generator with a written seed (xorshift64*), so that a failure can be had again.
-struct Dice(u64);
-
-impl Dice {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        ((self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize) % n
-    }
-
-    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
-        from[self.below(from.len())]
-    }
-}
-
 /// What is wrong with a spoken text, if anything: a character outside the alphabet, two pauses in
 /// a row, a space out of place.
 fn fault_in(spoken: &str) -> Option<String> {

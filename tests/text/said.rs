@@ -2,7 +2,8 @@
 
 use caal::tts::{Dictionary, normalize::normalize};
 
-use super::{Dice, fault_in};
+use super::fault_in;
+use crate::support::Dice;
 
 fn say(text: &str) -> String {
     normalize(text, &Dictionary::default())

@@ -6,7 +6,7 @@ use caal::tts::{
     normalize::normalize,
 };
 
-use super::Dice;
+use crate::support::Dice;
 
 #[rustfmt::skip]
 const TEXTS: &[&str] = &[

@@ -17,6 +17,7 @@ use caal::{
 };
 
 use super::config;
+use crate::support;
 
 /// Samples of a 5 ms fade at 24 kHz.
 const FADE: usize = 120;
@@ -431,16 +432,8 @@ impl World {
 }
 
 #[test]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the runner asks for the long walk"
-)]
 fn whatever_the_world_does_the_promises_hold() {
-    let walks = if std::env::var("CAAL_LONG").is_ok() {
-        1_000_000
-    } else {
-        20_000
-    };
+    let walks = if support::long() { 1_000_000 } else { 20_000 };
     for seed in 1..=walks {
         let mut world = World::new(seed);
         for _ in 0..60 {

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::{
-    ct2::Weights,
+    ct2::{Damaged, Weights},
     graph::{GraphError, Precision, Sizes, Writer},
     onnx::Builder,
 };
@@ -357,4 +357,23 @@ fn in_memory<R: Read + Seek>(
         Ok((model, data.into()))
     };
     Ok(Graphs::Memory([make(Part::Encoder)?, make(Part::Decoder)?]))
+}
+
+/// Writes both graphs to nowhere: whether these weights make a Whisper that could be run.
+///
+/// # Errors
+///
+/// When a tensor is missing, of a wrong shape, or cannot be read.
+pub fn rehearse<R: Read + Seek>(
+    weights: &mut Weights<R>,
+    precision: Precision,
+) -> Result<(), Damaged> {
+    let sizes = Sizes::of(weights)?;
+    for part in Part::BOTH {
+        part_graph(weights, sizes, precision, part, io::sink()).map_err(|e| match e {
+            GraphError::Weights(damaged) => damaged,
+            GraphError::Write(e) => Damaged::Read(e),
+        })?;
+    }
+    Ok(())
 }

@@ -406,7 +406,7 @@ impl<'a, R: Read + Seek, W: Write> Writer<'a, R, W> {
         let y = self.norm(x, &format!("{name}/layer_norm"))?;
         let y = self.linear(&y, &format!("{name}/linear_0"), 0..inner)?;
         let y = self.out.node("Gelu", &[&y], &[]);
-        let y = self.linear(&y.into(), &format!("{name}/linear_1"), 0..width)?;
+        let y = self.product(&y.into(), &format!("{name}/linear_1"), 0..width, inner)?;
         Ok(self.out.node("Add", &[x, &y], &[]))
     }
 
@@ -417,11 +417,27 @@ impl<'a, R: Read + Seek, W: Write> Writer<'a, R, W> {
         name: &str,
         rows: std::ops::Range<usize>,
     ) -> Result<String, GraphError> {
+        self.product(x, name, rows, self.sizes.width)
+    }
+
+    /// The same for a weight of `expected` inputs.
+    fn product(
+        &mut self,
+        x: &Activation,
+        name: &str,
+        rows: std::ops::Range<usize>,
+        expected: usize,
+    ) -> Result<String, GraphError> {
         let weight = format!("{name}/weight");
         let inputs = match self.weights.dims(&weight)? {
-            [_, inputs] => *inputs,
+            // Checked before anything is allocated: the output's size is that of these rows.
+            [height, inputs] if *height >= rows.end && *inputs == expected => *inputs,
             dims => {
-                return Err(Damaged::Content(format!("{weight} has the shape {dims:?}")).into());
+                return Err(Damaged::Content(format!(
+                    "its tensor {weight} has the shape {dims:?} where [{}, {expected}] belongs",
+                    rows.end
+                ))
+                .into());
             }
         };
         let outputs = rows.len();

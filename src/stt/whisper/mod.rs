@@ -37,6 +37,7 @@ use futures_util::future::BoxFuture;
 
 use self::{cache::CacheError, ct2::Weights, graph::GraphError, model::Model, tokens::Vocabulary};
 pub use self::{
+    cache::rehearse,
     graph::{Precision, Sizes},
     hearing::Whisper,
 };

@@ -1,9 +1,11 @@
 //! Any bytes, cut anywhere, as Ollama's stream: no panic, and the cuts do not matter.
-//! `cargo +nightly fuzz run ndjson --fuzz-dir tests/fuzz`
-#![no_main]
+//! The first byte is the size of the pieces.
+#![cfg_attr(fuzzing, no_main)]
 
 use caal::llm::stream::{ChatDecoder, ChatEvent, StreamError, ThinkFilter};
-use libfuzzer_sys::fuzz_target;
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| run(bytes));
 
 type Events = Vec<Result<ChatEvent, StreamError>>;
 
@@ -26,9 +28,12 @@ fn said<'a>(pieces: impl IntoIterator<Item = &'a str>) -> String {
     said
 }
 
-fuzz_target!(|input: (usize, &[u8])| {
-    let (size, bytes) = input;
-    let size = size % 64 + 1;
+/// One input.
+pub(crate) fn run(input: &[u8]) {
+    let Some((size, bytes)) = input.split_first() else {
+        return;
+    };
+    let size = usize::from(size % 64) + 1;
     let whole = decode([bytes]);
     assert_eq!(decode(bytes.chunks(size)), whole);
 
@@ -41,5 +46,8 @@ fuzz_target!(|input: (usize, &[u8])| {
         .collect();
     let chars: Vec<char> = text.chars().collect();
     let pieces: Vec<String> = chars.chunks(size).map(|c| c.iter().collect()).collect();
-    assert_eq!(said(pieces.iter().map(String::as_str)), said([text.as_str()]));
-});
+    assert_eq!(
+        said(pieces.iter().map(String::as_str)),
+        said([text.as_str()])
+    );
+}
