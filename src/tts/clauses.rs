@@ -490,7 +490,10 @@ impl Clauses {
         fence.announced = true;
         let language = match fence.language.as_str() {
             "" | "text" | "txt" | "plaintext" => String::new(),
-            language => format!(" in {}", speak(language, Start::Within, &self.dictionary)),
+            language => match speak(language, Start::Within, &self.dictionary).as_str() {
+                "" => String::new(),
+                spoken => format!(" in {spoken}"),
+            },
         };
         let text = std::mem::take(&mut self.text);
         self.emit(

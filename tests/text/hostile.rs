@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use caal::tts::{Clauses, Dictionary, clauses::LONGEST_SPOKEN, normalize::normalize};
 
-use super::fault_in;
+use super::{
+    fault_in,
+    stream::{cut_at, whole},
+};
 use crate::support::Dice;
 
 /// Pieces that mean something to the normaliser, and characters that mean trouble.
@@ -20,7 +23,7 @@ const PIECES: &[&str] = &[
     "\u{0}", "\u{7f}", "\u{fffd}", "\u{10ffff}", "𝐀", "Ａ", "ⅷ", "Ⅳ", "①", "〇", "ﷺ", "\u{1f3fb}", "→", "≤", "√", "∞", "|---|", "~~~", "==", ":)",
 ];
 
-fn random_text(dice: &mut Dice, pieces: usize) -> String {
+pub(super) fn random_text(dice: &mut Dice, pieces: usize) -> String {
     let mut text = String::new();
     for _ in 0..pieces {
         match dice.below(12) {
@@ -44,6 +47,71 @@ fn twenty_thousand_random_texts_give_spoken_words_only() {
         if let Some(fault) = fault_in(&spoken) {
             panic!("seed {seed}: {fault}\n  text   {text:?}\n  spoken {spoken:?}");
         }
+    }
+}
+
+/// Every way that takes little time to cut `text`: all at random places, character by character.
+fn said_alike(text: &str, what: &str) {
+    let expected = whole(text);
+    let ends: Vec<usize> = text.char_indices().map(|(i, _)| i).collect();
+    for (seed, one_in) in [1, 3, 20, 400].into_iter().enumerate() {
+        let mut dice = Dice::new(seed as u64);
+        let cuts: Vec<usize> = ends
+            .iter()
+            .copied()
+            .filter(|_| dice.below(one_in) == 0)
+            .collect();
+        assert_eq!(
+            cut_at(text, &cuts),
+            expected,
+            "{what}, 1 in {one_in}: {text:?}"
+        );
+    }
+    let spoken: Vec<&str> = expected
+        .iter()
+        .map(|c| c.spoken.as_str())
+        .filter(|s| !s.is_empty())
+        .collect();
+    assert_eq!(
+        fault_in(&spoken.join(" ")),
+        None,
+        "{what}: {spoken:?} of {text:?}"
+    );
+}
+
+#[test]
+fn hostile_texts_say_the_same_however_their_stream_is_cut() {
+    for seed in 0..1_500 {
+        let mut dice = Dice::new(seed);
+        let pieces = 1 + dice.below(120);
+        said_alike(&random_text(&mut dice, pieces), &format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn texts_without_an_end_in_sight_say_the_same_however_their_stream_is_cut() {
+    let family = "👩🏽‍❤️‍💋‍👨🏿";
+    for (what, piece, bytes) in [
+        ("a word of 10 kB", "supercalifragilistic", 10_000),
+        ("digits", "1234567890", 3_000),
+        ("joined emoji", family, 3_000),
+        ("accents on one letter", "e\u{301}\u{302}\u{303}", 3_000),
+        ("only accents", "\u{301}", 4_000),
+        ("right to left", "\u{202e}שלום\u{202c}مرحبا", 3_000),
+        ("both directions", "abc שלום 123 ", 3_000),
+        ("an address", "https://example.com/", 4_000),
+        ("hyphens", "very-", 3_000),
+        ("no space after commas", "one,two,", 3_000),
+        ("no space after full stops", "One.Two.", 4_000),
+        ("chinese", "今天天气很好。", 3_000),
+        ("letters with points", "A.B.", 4_000),
+        ("zero width", "a\u{200b}\u{200d}\u{2060}", 3_000),
+        ("brackets", "((([[[", 4_000),
+        ("marks of emphasis", "**a*_b_", 4_000),
+        ("carriage returns", "a\r\n", 4_000),
+        ("flags", "🇨🇭🇩🇪", 4_000),
+    ] {
+        said_alike(&piece.repeat(bytes / piece.len()), what);
     }
 }
 

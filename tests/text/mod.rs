@@ -1,6 +1,7 @@
 //! The text side of speech: what is said for what is written, how a stream is cut, that no input
 //! breaks either.
 
+mod heard;
 mod hostile;
 mod said;
 mod stream;

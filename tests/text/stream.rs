@@ -9,7 +9,7 @@ use caal::tts::{
 use crate::support::Dice;
 
 #[rustfmt::skip]
-const TEXTS: &[&str] = &[
+pub(super) const TEXTS: &[&str] = &[
     "Sure! Here's a quick plan: first, call Dr. Smith at 10:30 a.m., then pay $1,000.50. It takes 3.5 hours, e.g. by train.",
     "# Soup\n\n- 2 cups of water\n- 1/2 tsp salt\n\n1. Boil it, then wait 10 min.\n2. Serve with **fresh, hot bread** and `a, b, c`.\n",
     "See [the long, long docs](https://example.com/a,b_(c)), please. ```rust\nfn main() {}\n```\nDone? Yes… maybe — who knows!",
@@ -22,11 +22,11 @@ const TEXTS: &[&str] = &[
     "Roses are red\nViolets are blue\nSugar is sweet\nAnd so are you",
 ];
 
-fn whole(text: &str) -> Vec<Clause> {
+pub(super) fn whole(text: &str) -> Vec<Clause> {
     cut_at(text, &[])
 }
 
-fn cut_at(text: &str, cuts: &[usize]) -> Vec<Clause> {
+pub(super) fn cut_at(text: &str, cuts: &[usize]) -> Vec<Clause> {
     let mut cutter = Clauses::new(Dictionary::default());
     let mut clauses = Vec::new();
     let mut from = 0;
@@ -187,4 +187,7 @@ fn long_code_is_announced_at_once_and_short_code_is_read() {
     assert_eq!(rest[0].spoken, "That is all.");
     assert!(rest[0].text.starts_with("print(sys)"));
     assert_eq!(self::spoken("```sh\ncargo test\n```"), ["cargo test"]);
+    // A language without a word in it is none.
+    let nameless = self::spoken("~~~ #*\na\nb\nc\nd\ne\n~~~");
+    assert_eq!(nameless[0], "Here is a code block.");
 }

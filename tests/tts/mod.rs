@@ -1,3 +1,4 @@
 //! Words to sound beyond the contract: what is read, and how.
 
+mod every_word;
 mod phonemes;
