@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use caal::{
     cli::{Cli, Failure},
+    engine,
     settings::Sources,
     telemetry,
 };
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    engine::forbid_telemetry();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -407,3 +407,24 @@ fn talk_finds_wrong_files_before_it_loads_anything() {
     }
     assert_eq!(caal(&["talk", "--in", text], &[]).status.code(), Some(64));
 }
+
+#[test]
+fn nobody_is_told_what_runs_here() {
+    let home = tempfile::tempdir().expect("a folder");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(env!("CARGO_BIN_EXE_caal"))
+        .args(["wake", "--model", "alexa"])
+        .arg(root.join("tests/fixtures/audio/wake_alexa.wav"))
+        .env("CAAL_MODELS", crate::support::models())
+        .env("HOME", home.path())
+        .env_remove("XDG_CACHE_HOME")
+        .env_remove("ORT_DISABLE_TELEMETRY")
+        .output()
+        .expect("the binary runs");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let left: Vec<_> = std::fs::read_dir(home.path())
+        .expect("a folder")
+        .flatten()
+        .collect();
+    assert!(left.is_empty(), "ONNX Runtime wrote {left:?}");
+}

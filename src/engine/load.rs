@@ -18,6 +18,23 @@ use ort::{
 
 use crate::fault::Fault;
 
+/// Keeps ONNX Runtime from telling Microsoft what it runs. Its builds for Linux (seen in 1.31) make a
+/// database and a device's identity under `~/.cache/Microsoft` as soon as they are loaded, before
+/// `with_telemetry(false)` can be said; only this variable keeps them from it. Call it first thing in
+/// `main`: with other threads about it does nothing.
+#[allow(
+    unsafe_code,
+    clippy::disallowed_methods,
+    reason = "a library reads it, and there is no other way to tell it"
+)]
+pub fn forbid_telemetry() {
+    let alone = std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1);
+    if alone {
+        // SAFETY: there is one thread, this one, so nobody reads the environment meanwhile.
+        unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
+    }
+}
+
 /// Which processor the models run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Device {
