@@ -1,6 +1,6 @@
 //! Pulls when something goes wrong on the way: cuts, silence, refusals, wrong bytes, two at once, a full disk.
 
-use std::{process::Command, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use caal::{
     fault::Fault as Kind,
@@ -12,6 +12,7 @@ use super::{
     Diary, empty_store, manifest, names,
     server::{Fault, Hub, TOKEN, large, sha256},
 };
+use crate::support::SmallDisk;
 
 const REPO: &str = "acme/tiny";
 const BIG: usize = 600_000;
@@ -338,40 +339,13 @@ async fn a_dropped_pull_lets_go_of_the_store_and_the_next_goes_on() {
     assert!(!part.exists());
 }
 
-/// A disk of one size, taken away at the end.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    /// `None` where this machine does not let us mount one.
-    fn new(size: &str) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-            .arg(dir.path())
-            .output();
-        match mount {
-            Ok(output) if output.status.success() => Some(Self(dir)),
-            other => {
-                eprintln!("skipped: a small disk cannot be mounted here ({other:?})");
-                None
-            }
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 #[tokio::test]
 async fn a_disk_without_room_is_told_before_anything_is_fetched() {
     let Some(disk) = SmallDisk::new("256k") else {
         return;
     };
     let hub = hub_with(&[]).await;
-    let store = Store::new(disk.0.path().join("models"));
+    let store = Store::new(disk.path().join("models"));
     let error = store
         .pull(&names(REPO), hub.options(), &())
         .await
@@ -393,7 +367,7 @@ async fn a_disk_that_runs_full_on_the_way_leaves_no_broken_file() {
         return;
     };
     let hub = hub_with(&[Fault::Silence(100_000)]).await;
-    let store = Store::new(disk.0.path().join("models"));
+    let store = Store::new(disk.path().join("models"));
     let mut options = hub.options();
     options.patience.stall = Duration::from_secs(2);
     let reached = Arc::new(Notify::new());
@@ -401,7 +375,7 @@ async fn a_disk_that_runs_full_on_the_way_leaves_no_broken_file() {
     // Somebody else fills the disk while the hub is silent.
     let filled = async {
         reached.notified().await;
-        let ballast = disk.0.path().join("ballast");
+        let ballast = disk.path().join("ballast");
         let result = std::fs::write(ballast, vec![1; 16 << 20]);
         assert!(result.is_err(), "the disk is full now");
     };
@@ -416,7 +390,7 @@ async fn a_disk_that_runs_full_on_the_way_leaves_no_broken_file() {
     assert_eq!(error.fault(), Kind::Request);
     assert!(!store.path(REPO).join("model.bin").exists());
     assert!(!store.path(REPO).join("model.bin.part").exists());
-    std::fs::remove_file(disk.0.path().join("ballast")).unwrap();
+    std::fs::remove_file(disk.path().join("ballast")).unwrap();
     store.pull(&names(REPO), hub.options(), &()).await.unwrap();
     assert_eq!(store.verify(REPO), State::Present);
 }

@@ -1,6 +1,11 @@
-//! Writes small CTranslate2 directories with random weights: every shape that Whispers come in.
+//! Writes CTranslate2 directories with random weights: every shape that Whispers come in, small ones in no
+//! time, and as large as one likes.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{BufWriter, Seek as _, SeekFrom, Write as _},
+    path::Path,
+};
 
 /// How the weights of a [`Synthetic`] are stored.
 #[derive(Clone, Copy, PartialEq)]
@@ -18,6 +23,8 @@ pub(super) enum Storage {
 pub(super) struct Synthetic {
     pub(super) mels: u32,
     pub(super) heads: u32,
+    /// Width of a head: 64 in every real one.
+    pub(super) head: u32,
     pub(super) encoder_layers: usize,
     pub(super) decoder_layers: usize,
     pub(super) languages: usize,
@@ -29,6 +36,7 @@ impl Default for Synthetic {
         Self {
             mels: 80,
             heads: 2,
+            head: 16,
             encoder_layers: 2,
             decoder_layers: 2,
             languages: 99,
@@ -37,31 +45,41 @@ impl Default for Synthetic {
     }
 }
 
-/// Width of a head.
-const HEAD: u32 = 16;
+/// A matrix of more items than this repeats its first ones: chance takes long.
+const CHANCE: usize = 1 << 18;
 
 struct File {
-    bytes: Vec<u8>,
+    out: BufWriter<fs::File>,
     count: u32,
     seed: u32,
     storage: Storage,
 }
 
 impl File {
+    fn write(&mut self, bytes: &[u8]) {
+        self.out.write_all(bytes).unwrap();
+    }
+
     fn string(&mut self, s: &str) {
-        self.bytes.extend((s.len() as u16 + 1).to_le_bytes());
-        self.bytes.extend(s.as_bytes());
-        self.bytes.push(0);
+        self.write(&(s.len() as u16 + 1).to_le_bytes());
+        self.write(s.as_bytes());
+        self.write(&[0]);
+    }
+
+    fn head(&mut self, name: &str, dims: &[u32], kind: u8, bytes: usize) {
+        self.string(name);
+        self.write(&[dims.len() as u8]);
+        for d in dims {
+            self.write(&d.to_le_bytes());
+        }
+        self.write(&[kind]);
+        self.write(&(bytes as u32).to_le_bytes());
+        self.count += 1;
     }
 
     fn put(&mut self, name: &str, dims: &[u32], kind: u8, data: &[u8]) {
-        self.string(name);
-        self.bytes.push(dims.len() as u8);
-        dims.iter().for_each(|d| self.bytes.extend(d.to_le_bytes()));
-        self.bytes.push(kind);
-        self.bytes.extend((data.len() as u32).to_le_bytes());
-        self.bytes.extend(data);
-        self.count += 1;
+        self.head(name, dims, kind, data.len());
+        self.write(data);
     }
 
     fn random(&mut self) -> f32 {
@@ -72,28 +90,47 @@ impl File {
         (self.seed >> 8) as f32 / 8_388_608.0 - 1.0
     }
 
-    fn floats(&mut self, name: &str, dims: &[u32], values: &[f32]) {
-        let (kind, data): (u8, Vec<u8>) = match self.storage {
+    fn encode(&self, values: &[f32]) -> (u8, Vec<u8>) {
+        match self.storage {
             Storage::F16 => {
                 let half = |v: &f32| half::f16::from_f32(*v).to_le_bytes();
                 (4, values.iter().flat_map(half).collect())
             }
             _ => (0, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
-        };
+        }
+    }
+
+    fn floats(&mut self, name: &str, dims: &[u32], values: &[f32]) {
+        let (kind, data) = self.encode(values);
         self.put(name, dims, kind, &data);
+    }
+
+    /// Floats around 0, at most `spread` away: a few by chance, the others the same again.
+    fn many(&mut self, name: &str, dims: &[u32], spread: f32) {
+        let items = dims.iter().product::<u32>() as usize;
+        let some: Vec<f32> = (0..items.min(CHANCE))
+            .map(|_| self.random() * spread)
+            .collect();
+        let (kind, some) = self.encode(&some);
+        let mut left = items * some.len() / items.min(CHANCE);
+        self.head(name, dims, kind, left);
+        while left > 0 {
+            let piece = &some[..left.min(some.len())];
+            self.write(piece);
+            left -= piece.len();
+        }
     }
 
     fn matrix(&mut self, name: &str, dims: &[u32]) {
         let width: u32 = dims[1..].iter().product();
         let spread = 1.5 / (width as f32).sqrt();
+        if !matches!(self.storage, Storage::Int8 | Storage::Int8AsF32) {
+            self.many(name, dims, spread);
+            return;
+        }
         let rows: Vec<Vec<f32>> = (0..dims[0])
             .map(|_| (0..width).map(|_| self.random() * spread).collect())
             .collect();
-        let quantised = matches!(self.storage, Storage::Int8 | Storage::Int8AsF32);
-        if !quantised {
-            self.floats(name, dims, &rows.concat());
-            return;
-        }
         let scales: Vec<f32> = rows
             .iter()
             .map(|row| 127.0 / row.iter().fold(0.0f32, |m, v| m.max(v.abs())))
@@ -134,29 +171,24 @@ impl Synthetic {
         )
         .unwrap();
         fs::write(folder.join("config.json"), r#"{"suppress_ids":[1,2,-1]}"#).unwrap();
-        let width = self.heads * HEAD;
+        let width = self.heads * self.head;
         let mut f = File {
-            bytes: Vec::new(),
+            out: BufWriter::new(fs::File::create(folder.join("model.bin")).unwrap()),
             count: 0,
             seed: 7,
             storage: self.storage,
         };
+        f.write(&6u32.to_le_bytes());
+        f.string("WhisperSpec");
+        f.write(&3u32.to_le_bytes());
+        let count = f.out.stream_position().unwrap();
+        f.write(&[0; 4]); // how many tensors, when it is known
         f.matrix("encoder/conv1/weight", &[width, self.mels, 3]);
         f.vector("encoder/conv1/bias", width, 0.0);
         f.matrix("encoder/conv2/weight", &[width, width, 3]);
         f.vector("encoder/conv2/bias", width, 0.0);
-        let positions: Vec<f32> = (0..1500 * width).map(|_| f.random() * 0.1).collect();
-        f.floats(
-            "encoder/position_encodings/encodings",
-            &[1500, width],
-            &positions,
-        );
-        let positions: Vec<f32> = (0..448 * width).map(|_| f.random() * 0.1).collect();
-        f.floats(
-            "decoder/position_encodings/encodings",
-            &[448, width],
-            &positions,
-        );
+        f.many("encoder/position_encodings/encodings", &[1500, width], 0.1);
+        f.many("decoder/position_encodings/encodings", &[448, width], 0.1);
         f.matrix("decoder/embeddings/weight", &[tokens.len() as u32, width]);
         for (side, layers) in [
             ("encoder", self.encoder_layers),
@@ -190,16 +222,13 @@ impl Synthetic {
                 );
             }
         }
-        let (count, body) = (f.count, std::mem::take(&mut f.bytes));
-        f.bytes.extend(6u32.to_le_bytes());
-        f.string("WhisperSpec");
-        f.bytes.extend(3u32.to_le_bytes());
-        f.bytes.extend(count.to_le_bytes());
-        f.bytes.extend(body);
-        f.bytes.extend(1u32.to_le_bytes());
+        f.write(&1u32.to_le_bytes());
         f.string("decoder/projection/weight");
         f.string("decoder/embeddings/weight");
-        fs::write(folder.join("model.bin"), f.bytes).unwrap();
+        f.out.seek(SeekFrom::Start(count)).unwrap();
+        let tensors = f.count.to_le_bytes();
+        f.write(&tensors);
+        f.out.flush().unwrap();
     }
 
     fn tokens(self) -> Vec<String> {

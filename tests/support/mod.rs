@@ -1,6 +1,7 @@
 //! Where tests find real models and recordings, and the loaded ONNX Runtime they share.
 
 mod dice;
+mod disk;
 #[cfg(feature = "whisper-cpp")]
 pub(crate) mod ggml;
 
@@ -10,6 +11,7 @@ use std::{
 };
 
 pub(crate) use dice::Dice;
+pub(crate) use disk::SmallDisk;
 
 use caal::engine::{Device, Runtime};
 

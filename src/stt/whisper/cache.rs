@@ -2,15 +2,16 @@
 //! every start (sizes and SHA-256), made anew when the model changed or the cache is damaged.
 //!
 //! A folder appears under its name only when it is complete: it is written under another name, synced
-//! and renamed, so that a crash or a second process never leaves half a model. Where the model's
-//! folder cannot be written the graphs live in memory, with a warning.
+//! and renamed, so that a crash or a second process never leaves half a model. Its writer holds a lock
+//! on it meanwhile, which the system takes back however the process ends: the next start removes what
+//! nobody holds. Where the model's folder cannot be written the graphs live in memory, with a warning.
 
 use std::{
     fs::{self, File},
     io::{self, BufReader, BufWriter, Read, Seek, Write},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use serde::{Deserialize, Serialize};
@@ -27,8 +28,8 @@ use super::{
 const VERSION: u32 = 1;
 /// The file that says what a cache holds; written last.
 const INDEX: &str = "index.json";
-/// Half-written folders of crashed processes are removed after this time.
-const STALE: Duration = Duration::from_secs(3600);
+/// In the name of a folder that is being written.
+const PART: &str = ".part-";
 
 /// One of the two graphs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +93,8 @@ pub(crate) fn graphs<R: Read + Seek>(
 ) -> Result<Graphs, CacheError> {
     let target = folder.join(format!("onnx-v{VERSION}-{}", precision.name()));
     let source = Source::of(model);
+    // Before anything is written: what a killed process left may be the room that is needed.
+    sweep(folder);
     match check(&target, &source) {
         Ok(()) => return Ok(Graphs::Disk(target)),
         Err(Unusable::Absent) => {}
@@ -99,9 +102,10 @@ pub(crate) fn graphs<R: Read + Seek>(
             warn!(folder = %target.display(), reason, "the prepared model is made anew");
         }
     }
-    let part = PathBuf::from(format!("{}.part-{}", target.display(), unique()));
-    match fs::create_dir_all(&part) {
-        Ok(()) => {}
+    let part = part_of(&target);
+    // Held until the folder has its name.
+    let _lock = match begin(folder, &part) {
+        Ok(lock) => lock,
         // A full disk is the user's to mend: every later start would be slow and need more memory.
         Err(e) if e.kind() == io::ErrorKind::StorageFull => {
             return Err(CacheError::Write {
@@ -116,7 +120,7 @@ pub(crate) fn graphs<R: Read + Seek>(
             );
             return in_memory(weights, sizes, precision);
         }
-    }
+    };
     let written = write(weights, sizes, precision, source.clone(), &part)
         .and_then(|()| publish(&part, &target, &source).map_err(GraphError::Write));
     if let Err(error) = written {
@@ -129,16 +133,29 @@ pub(crate) fn graphs<R: Read + Seek>(
             weights => CacheError::Graph(weights),
         });
     }
-    sweep(folder);
     Ok(Graphs::Disk(target))
 }
 
-/// A name that no other writer has now.
-fn unique() -> String {
+/// A name beside `target` that no other writer has now.
+fn part_of(target: &Path) -> PathBuf {
     use std::sync::atomic::{AtomicU32, Ordering};
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!("{}-{count}", std::process::id())
+    let process = std::process::id();
+    PathBuf::from(format!("{}{PART}{process}-{count}", target.display()))
+}
+
+/// Makes the folder `part` in `folder` and locks it. The lock ends with the file returned, or with the
+/// process.
+fn begin(folder: &Path, part: &Path) -> io::Result<File> {
+    fs::create_dir_all(folder)?;
+    // Nobody sweeps between making and locking.
+    let outer = File::open(folder)?;
+    let _ = outer.lock(); // a file system without locks has no sweeping either
+    fs::create_dir(part)?;
+    let lock = File::open(part)?;
+    let _ = lock.try_lock();
+    Ok(lock)
 }
 
 /// What a cache was made from.
@@ -314,7 +331,7 @@ fn publish(part: &Path, target: &Path, source: &Source) -> io::Result<()> {
             return fs::remove_dir_all(part);
         }
         // Renamed first: two processes that remove one folder would fail on each other's files.
-        let away = PathBuf::from(format!("{}.part-{}", target.display(), unique()));
+        let away = part_of(target);
         if fs::rename(target, &away).is_ok() {
             let _ = fs::remove_dir_all(&away);
         }
@@ -328,20 +345,23 @@ fn publish(part: &Path, target: &Path, source: &Source) -> io::Result<()> {
     }
 }
 
-/// Removes what crashed processes left half-written.
+/// Removes what processes that were killed left half-written: every such folder that nobody holds.
 fn sweep(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else {
+    let (Ok(outer), Ok(entries)) = (File::open(folder), fs::read_dir(folder)) else {
         return;
     };
+    // Somebody who begins or sweeps just now: the next start comes soon enough.
+    if outer.try_lock().is_err() {
+        return;
+    }
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let ours = name.to_string_lossy();
-        let age = entry
-            .metadata()
-            .and_then(|m| m.modified())
-            .ok()
-            .and_then(|m| m.elapsed().ok());
-        if ours.starts_with("onnx-v") && ours.contains(".part-") && age > Some(STALE) {
+        let name = name.to_string_lossy();
+        if !(name.starts_with("onnx-v") && name.contains(PART)) {
+            continue;
+        }
+        let held = File::open(entry.path()).is_ok_and(|part| part.try_lock().is_err());
+        if !held {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
