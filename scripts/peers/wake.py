@@ -1,7 +1,10 @@
 """Python openwakeword 0.5.1 with its ONNX backend, as the reference and the rival of `caal wake`.
 
     wake.py scores --models DIR [--words a,b] FILE.wav ...      scores of every 80 ms step, as TSV
-    wake.py cpu --models DIR [--words a,b] --wav FILE.wav       CPU time over the file, as JSON
+    wake.py answer --models DIR                                 CPU time, for `caal bench wake --peer`
+
+The second answers line by line: {"wav": FILE, "words": [NAME, ...]} in, {"seconds": OF_SOUND, "cpu_percent":
+..., "worst_ms": ..., "rss_mb": PEAK} out. The first line out says what runs: {"ready": NAME, "load_ms": 0}.
 
 DIR holds melspectrogram.onnx, embedding_model.onnx and the classifiers. WAV files are 16 kHz, mono,
 16 bit. The package wants an old TensorFlow Lite that is not needed here, so install it without:
@@ -82,37 +85,49 @@ def scores(args):
             print(Path(path).name, i, *row, sep="\t")
 
 
-def cpu(args):
-    model = load(args.models, args.words)
-    samples = read(args.wav)
+def peak_rss_mb():
+    with open("/proc/self/status") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
+
+
+def answer(args):
+    print(json.dumps({"ready": "openwakeword 0.5.1", "load_ms": 0}), flush=True)
+    for line in sys.stdin:
+        wish = json.loads(line)
+        print(json.dumps(cost(load(args.models, wish["words"]), read(wish["wav"]))), flush=True)
+
+
+def cost(model, samples):
     steps = [samples[i : i + STEP] for i in range(0, len(samples) - STEP + 1, STEP)]
     for step in steps[:25]:
         model.predict(step)
     restart(model)
-    wall, used, worst = time.perf_counter(), time.process_time(), 0.0
+    used, worst = time.process_time(), 0.0
     for step in steps:
         before = time.perf_counter()
         model.predict(step)
         worst = max(worst, time.perf_counter() - before)
-    used, wall = time.process_time() - used, time.perf_counter() - wall
+    used = time.process_time() - used
     seconds = len(steps) * STEP / 16000
-    print(json.dumps({
+    return {
         "seconds": seconds,
         "cpu_percent": 100 * used / seconds,
-        "wall_percent": 100 * wall / seconds,
         "worst_ms": 1000 * worst,
-    }))
+        "rss_mb": peak_rss_mb(),
+    }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["scores", "cpu"])
+    parser.add_argument("what", choices=["scores", "answer"])
     parser.add_argument("--models", required=True)
     parser.add_argument("--words", default="hey_jarvis", type=lambda text: text.split(","))
-    parser.add_argument("--wav")
     parser.add_argument("files", nargs="*")
     args = parser.parse_intermixed_args()
-    {"scores": scores, "cpu": cpu}[args.what](args)
+    {"scores": scores, "answer": answer}[args.what](args)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 //! `caal bench`: the tables of docs/benchmarks.md, on the user's own machine. Statistics and the word
 //! error rate stand here; each bench has a file of its own.
 
+mod peer;
 mod readback;
 pub mod serve;
 mod stats;
@@ -55,20 +56,16 @@ struct AllArgs {
     /// Folder of the recordings, with manifest.tsv.
     #[arg(long, value_name = "FOLDER")]
     speech: Option<PathBuf>,
-    /// Measure the Python peers beside it.
-    #[arg(long)]
-    peer: bool,
-    /// A Python that has the peers (scripts/bench makes one).
-    #[arg(long, value_name = "FILE")]
-    peer_python: Option<PathBuf>,
+    #[command(flatten)]
+    peer: peer::PeerArgs,
 }
 
-/// Benches that take a peer, and those that do not.
-const ALL: [(&str, bool); 4] = [
-    ("stt", true),
-    ("tts", true),
-    ("wake", true),
-    ("serve", false),
+/// Benches that take a peer and recordings, and those that do not.
+const ALL: [(&str, bool, bool); 4] = [
+    ("stt", true, true),
+    ("tts", true, false),
+    ("wake", true, true),
+    ("serve", false, false),
 ];
 
 pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Failure> {
@@ -101,28 +98,20 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
 async fn all(args: &AllArgs, settings: &Settings) -> Result<ExitCode, Failure> {
     let program = std::env::current_exe().map_err(|e| Failure::internal(e.to_string()))?;
     let mut failed = false;
-    for (bench, has_peer) in ALL {
+    for (bench, has_peer, has_speech) in ALL {
         println!("\n== {bench}");
         let mut child = tokio::process::Command::new(&program);
         child
             .arg("--models")
             .arg(&settings.models_dir)
             .args(["bench", bench]);
-        // The wake bench takes the Python itself as its peer.
-        match (&args.peer_python, bench) {
-            (Some(python), "wake") if args.peer => {
-                child.arg("--peer").arg(python);
-            }
-            (_, "wake") => {}
-            (python, _) if has_peer && args.peer => {
-                child.arg("--peer");
-                if let Some(python) = python {
-                    child.arg("--peer-python").arg(python);
-                }
-            }
-            _ => {}
+        if has_peer && args.peer.peer {
+            child
+                .arg("--peer")
+                .arg("--peer-python")
+                .arg(&args.peer.peer_python);
         }
-        if let (Some(speech), true) = (&args.speech, bench == "stt") {
+        if let (Some(speech), true) = (&args.speech, has_speech) {
             child.arg("--speech").arg(speech);
         }
         let status = child

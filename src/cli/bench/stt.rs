@@ -3,15 +3,17 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Instant,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{Summary, WordErrors, peak_rss_mb, word_errors};
+use super::{
+    Summary, WordErrors, peak_rss_mb,
+    peer::{Peer, PeerArgs, Rival},
+    word_errors,
+};
 use crate::{
     audio::{Hz16k, Pcm, resample, wav},
     cli::Failure,
@@ -20,6 +22,11 @@ use crate::{
         Language,
         whisper::{Context, Options, Precision, Whisper, WhisperConfig},
     },
+};
+
+const RIVAL: Rival = Rival {
+    package: "faster-whisper",
+    script: include_str!("../../../scripts/peers/stt.py"),
 };
 
 /// What to measure.
@@ -49,15 +56,8 @@ pub struct Args {
     /// Weights: int8 or f32; the device's best if not given.
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
-    /// Compare with faster-whisper, clip by clip.
-    #[arg(long)]
-    peer: bool,
-    /// A Python that has faster-whisper.
-    #[arg(long, value_name = "FILE", default_value = "python3")]
-    peer_python: PathBuf,
-    /// The script that runs it.
-    #[arg(long, value_name = "FILE", default_value = "scripts/peers/stt.py")]
-    peer_script: PathBuf,
+    #[command(flatten)]
+    peer: PeerArgs,
     /// Print every clip.
     #[arg(long)]
     each: bool,
@@ -151,10 +151,9 @@ pub fn run(args: &Args, runtime: &Runtime, model: &Path) -> Result<(), Failure> 
     let mut whisper = load(runtime, model, &config)?;
     let load_ms = began.elapsed().as_secs_f64() * 1e3;
     let threads = runtime.threads(Role::Voice);
-    let mut peer = match args.peer {
-        true => Some(Peer::start(args, model, threads)?),
-        false => None,
-    };
+    let count = threads.to_string();
+    let arguments = [model.as_os_str(), count.as_ref()];
+    let mut peer = args.peer.start(&RIVAL, &arguments)?;
     let options = Options {
         language: Language::default(),
         prompt: String::new(),
@@ -169,7 +168,7 @@ pub fn run(args: &Args, runtime: &Runtime, model: &Path) -> Result<(), Failure> 
             let (transcript, timings) = whisper.transcribe(&clip.pcm, &options, &|| false)?;
             let ms = began.elapsed().as_secs_f64() * 1e3;
             let heard = match &mut peer {
-                Some(peer) => Some(peer.hear(&clip.path)?),
+                Some(peer) => Some(hear(peer, &clip.path)?),
                 None => None,
             };
             if round + 1 < rounds {
@@ -346,79 +345,15 @@ fn clips(args: &Args) -> Result<Vec<Clip>, Failure> {
     Ok(found)
 }
 
-/// The other engine in its own process; it works only while it is asked.
-struct Peer {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    name: String,
-    load_ms: f64,
-    rss_mb: f64,
-}
-
-#[derive(Deserialize)]
-struct Ready {
-    ready: String,
-    load_ms: f64,
-}
-
 #[derive(Deserialize)]
 struct Heard {
     ms: f64,
     text: String,
-    rss_mb: f64,
 }
 
-impl Peer {
-    fn start(args: &Args, model: &Path, threads: usize) -> Result<Self, Failure> {
-        let python = args.peer_python.display();
-        let gone = |what: String| {
-            Failure::request(format!(
-                "the peer did not start ({what}); make a venv with faster-whisper and name its python with --peer-python (now {python})"
-            ))
-        };
-        let mut child = Command::new(&args.peer_python)
-            .arg(&args.peer_script)
-            .arg(model)
-            .arg(threads.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|e| gone(e.to_string()))?;
-        let input = child.stdin.take().expect("piped above");
-        let mut output = BufReader::new(child.stdout.take().expect("piped above"));
-        let mut line = String::new();
-        let read = output.read_line(&mut line);
-        read.map_err(|e| gone(e.to_string()))?;
-        let ready: Ready = serde_json::from_str(&line).map_err(|e| gone(e.to_string()))?;
-        Ok(Self {
-            child,
-            input,
-            output,
-            name: ready.ready,
-            load_ms: ready.load_ms,
-            rss_mb: 0.0,
-        })
-    }
-
-    fn hear(&mut self, wav: &Path) -> Result<Heard, Failure> {
-        let failed = |what: String| Failure::internal(format!("the peer failed ({what})"));
-        let wav = fs::canonicalize(wav).map_err(|e| failed(e.to_string()))?;
-        writeln!(self.input, "{}", serde_json::json!({ "wav": wav }))
-            .map_err(|e| failed(e.to_string()))?;
-        let mut line = String::new();
-        let read = self.output.read_line(&mut line);
-        read.map_err(|e| failed(e.to_string()))?;
-        let heard: Heard = serde_json::from_str(&line).map_err(|e| failed(e.to_string()))?;
-        self.rss_mb = heard.rss_mb;
-        Ok(heard)
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It ends with its input; a broken one is ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// What faster-whisper hears.
+fn hear(peer: &mut Peer, wav: &Path) -> Result<Heard, Failure> {
+    let wav =
+        fs::canonicalize(wav).map_err(|e| Failure::internal(format!("{}: {e}", wav.display())))?;
+    peer.ask(&serde_json::json!({ "wav": wav }))
 }

@@ -2,9 +2,7 @@
 //! how soon the first sound of a sentence comes; and whether Whisper hears every word of it again.
 
 use std::{
-    io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,7 +10,11 @@ use std::{
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Summary, WordErrors, peak_rss_mb, word_errors};
+use super::{
+    Summary, WordErrors, peak_rss_mb,
+    peer::{Peer, PeerArgs, Rival},
+    word_errors,
+};
 use crate::{
     audio::{Hz24k, Pcm, resample},
     cli::Failure,
@@ -24,6 +26,11 @@ use crate::{
     },
 };
 
+const RIVAL: Rival = Rival {
+    package: "kokoro-onnx",
+    script: include_str!("../../../scripts/peers/tts.py"),
+};
+
 /// What to measure.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -33,15 +40,8 @@ pub struct Args {
     /// How often each sentence is spoken.
     #[arg(long, value_name = "N", default_value_t = 3)]
     rounds: usize,
-    /// Compare with kokoro-onnx, sentence by sentence.
-    #[arg(long)]
-    peer: bool,
-    /// A Python that has kokoro-onnx.
-    #[arg(long, value_name = "FILE", default_value = "python3")]
-    peer_python: PathBuf,
-    /// The script that runs it.
-    #[arg(long, value_name = "FILE", default_value = "scripts/peers/tts.py")]
-    peer_script: PathBuf,
+    #[command(flatten)]
+    peer: PeerArgs,
     /// Speak 40 sentences the way a reply is spoken and let Whisper write them down; nothing else.
     #[arg(long)]
     read_back: bool,
@@ -181,10 +181,9 @@ async fn speed(
         Accent::American
     };
     let mut phonemizer = Phonemizer::default();
-    let mut peer = match args.peer {
-        true => Some(Peer::start(args, model, threads)?),
-        false => None,
-    };
+    let count = threads.to_string();
+    let arguments = [model.as_os_str(), count.as_ref()];
+    let mut peer = args.peer.start(&RIVAL, &arguments)?;
     let (mut ours, mut theirs, mut of_peer) = (Vec::new(), Vec::new(), Vec::new());
     let mut seconds = 0.0;
     for (number, text) in SENTENCES.iter().enumerate() {
@@ -194,7 +193,7 @@ async fn speed(
         for round in 0..args.rounds.max(1) + usize::from(number == 0) {
             let (sound, _, all) = speak(tts, text, Duration::ZERO).await?;
             let said = match &mut peer {
-                Some(peer) => Some(peer.speak(&phonemes, &args.voice)?),
+                Some(peer) => Some(said(peer, &phonemes, &args.voice)?),
                 None => None,
             };
             if number == 0 && round == 0 {
@@ -426,81 +425,14 @@ fn print_read_back(report: &ReadBack) {
     );
 }
 
-/// kokoro-onnx in its own process; it works only while it is asked.
-struct Peer {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    name: String,
-    load_ms: f64,
-    rss_mb: f64,
-}
-
-#[derive(Deserialize)]
-struct Ready {
-    ready: String,
-    load_ms: f64,
-}
-
 #[derive(Deserialize)]
 struct Said {
     ms: f64,
-    rss_mb: f64,
 }
 
-impl Peer {
-    fn start(args: &Args, model: &Path, threads: usize) -> Result<Self, Failure> {
-        let python = args.peer_python.display();
-        let gone = |what: String| {
-            Failure::request(format!(
-                "the peer did not start ({what}); make a venv with kokoro-onnx and name its python with --peer-python (now {python})"
-            ))
-        };
-        let mut child = Command::new(&args.peer_python)
-            .arg(&args.peer_script)
-            .arg(model)
-            .arg(threads.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|e| gone(e.to_string()))?;
-        let input = child.stdin.take().expect("piped above");
-        let mut output = BufReader::new(child.stdout.take().expect("piped above"));
-        let mut line = String::new();
-        output
-            .read_line(&mut line)
-            .map_err(|e| gone(e.to_string()))?;
-        let ready: Ready = serde_json::from_str(&line).map_err(|e| gone(e.to_string()))?;
-        Ok(Self {
-            child,
-            input,
-            output,
-            name: ready.ready,
-            load_ms: ready.load_ms,
-            rss_mb: 0.0,
-        })
-    }
-
-    fn speak(&mut self, phonemes: &str, voice: &str) -> Result<Said, Failure> {
-        let failed = |what: String| Failure::internal(format!("the peer failed ({what})"));
-        let wish = serde_json::json!({ "phonemes": phonemes, "voice": voice, "speed": 1.0 });
-        writeln!(self.input, "{wish}").map_err(|e| failed(e.to_string()))?;
-        let mut line = String::new();
-        self.output
-            .read_line(&mut line)
-            .map_err(|e| failed(e.to_string()))?;
-        let said: Said = serde_json::from_str(&line).map_err(|e| failed(e.to_string()))?;
-        self.rss_mb = said.rss_mb;
-        Ok(said)
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It ends with its input; a broken one is ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The time that kokoro-onnx takes for these phonemes.
+fn said(peer: &mut Peer, phonemes: &str, voice: &str) -> Result<Said, Failure> {
+    peer.ask(&serde_json::json!({ "phonemes": phonemes, "voice": voice, "speed": 1.0 }))
 }
 
 #[cfg(test)]

@@ -5,13 +5,15 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Instant,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::cpu_seconds;
+use super::{
+    cpu_seconds,
+    peer::{Peer, PeerArgs, Rival},
+};
 use crate::{
     audio::{Hz16k, Pcm, SamplePos, resample, wav},
     cli::Failure,
@@ -19,22 +21,23 @@ use crate::{
     wake::{EnergyConfig, GateConfig, Gated, OpenWakeWord, WakeGate, WakeModel, choose, find},
 };
 
-/// The rival, run by the Python of `--peer`.
-const PEER: &str = include_str!("../../../scripts/peers/wake.py");
+const RIVAL: Rival = Rival {
+    package: "openwakeword 0.5.1 (as scripts/peers/wake.py says)",
+    script: include_str!("../../../scripts/peers/wake.py"),
+};
 /// Words of the runs with one and with four classifiers.
 const WORDS: [&str; 4] = ["hey_jarvis", "alexa", "hey_mycroft", "hey_rhasspy"];
 
 /// Arguments of `caal bench wake`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Python with openwakeword 0.5.1 installed, to run on the same sound.
-    #[arg(long, value_name = "PYTHON")]
-    peer: Option<PathBuf>,
+    #[command(flatten)]
+    peer: PeerArgs,
     /// Folder of labelled recordings with a manifest.tsv (columns path, category, label): the speech
     /// is theirs, and detections and false alarms are counted. Without it the speech is a synthetic
     /// sound that is never quiet.
     #[arg(long, value_name = "DIR")]
-    recordings: Option<PathBuf>,
+    speech: Option<PathBuf>,
     /// Seconds of sound for each figure, at least 60.
     #[arg(long, value_name = "S", default_value_t = 60)]
     seconds: u32,
@@ -91,7 +94,12 @@ struct Hearing {
 pub fn run(args: &Args, store: &Path, runtime: &Runtime) -> Result<(), Failure> {
     let bench = Bench { store, runtime };
     let len = args.seconds.max(60) as usize * 16_000;
-    let speech = match &args.recordings {
+    let folder = store.join("openwakeword");
+    let mut peer = args.peer.start(
+        &RIVAL,
+        &["answer".as_ref(), "--models".as_ref(), folder.as_os_str()],
+    )?;
+    let speech = match &args.speech {
         Some(folder) => continuous_speech(folder, len)?,
         None => never_quiet(len),
     };
@@ -115,12 +123,12 @@ pub fn run(args: &Args, store: &Path, runtime: &Runtime) -> Result<(), Failure> 
                 "caal, gate off",
                 bench.cost(&mut bench.plain(words)?, samples)?,
             );
-            if let Some(python) = &args.peer {
-                cost("openwakeword 0.5.1", bench.peer(python, words, samples)?);
+            if let Some(peer) = &mut peer {
+                cost("openwakeword 0.5.1", bench.peer(peer, words, samples)?);
             }
         }
     }
-    if let Some(folder) = &args.recordings {
+    if let Some(folder) = &args.speech {
         report.hearing = Some(bench.hearing(folder)?);
     }
     if args.json {
@@ -177,31 +185,13 @@ impl Bench<'_> {
         })
     }
 
-    fn peer(&self, python: &Path, words: usize, samples: &[f32]) -> Result<Used, Failure> {
+    fn peer(&self, peer: &mut Peer, words: usize, samples: &[f32]) -> Result<Used, Failure> {
         let file = std::env::temp_dir().join(format!("caal-bench-wake-{}.wav", std::process::id()));
         wav::write(&file, &Pcm::<Hz16k>::new(samples.to_vec()))?;
-        let output = Command::new(python)
-            .args(["-c", PEER, "cpu", "--words", &WORDS[..words].join(",")])
-            .arg("--models")
-            .arg(self.store.join("openwakeword"))
-            .arg("--wav")
-            .arg(&file)
-            .output();
+        let used = peer.ask(&serde_json::json!({ "wav": file, "words": WORDS[..words] }));
         // The figures are here or not; a file left behind is not worth an error.
         let _ = fs::remove_file(&file);
-        let output = output.map_err(|e| {
-            let python = python.display();
-            Failure::request(format!(
-                "{python} cannot be run ({e}); give a Python with --peer"
-            ))
-        })?;
-        serde_json::from_slice(&output.stdout).map_err(|_| {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let last = said.lines().last().unwrap_or("it said nothing");
-            Failure::request(format!(
-                "the peer failed ({last}); install openwakeword as scripts/peers/wake.py says"
-            ))
-        })
+        used
     }
 
     fn hearing(&self, folder: &Path) -> Result<Hearing, Failure> {
@@ -291,7 +281,7 @@ fn continuous_speech(folder: &Path, len: usize) -> Result<Vec<f32>, Failure> {
     if sound.is_empty() {
         let folder = folder.display();
         return Err(Failure::request(format!(
-            "{folder} has no recordings of the category asr; leave --recordings out"
+            "{folder} has no recordings of the category asr; leave --speech out"
         )));
     }
     while sound.len() < len {
