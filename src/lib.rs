@@ -11,6 +11,7 @@ pub mod http;
 pub mod llm;
 pub mod local;
 pub mod models;
+mod onnx;
 pub mod pii;
 pub mod session;
 pub mod settings;

@@ -19,12 +19,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("audio", &[]),
     ("turn", &[]),
     ("engine", &[]),
+    ("onnx", &[]),
     ("models", &[]),
     ("settings", &["engine", "models"]), // its values are theirs: a device, a hub
-    ("wake", &["audio", "engine"]),
+    ("wake", &["audio", "engine", "onnx"]),
     ("vad", &["audio", "engine"]),
     ("endpoint", &["audio", "engine"]),
-    ("stt", &["audio", "engine"]),
+    ("stt", &["audio", "engine", "onnx"]),
     ("tts", &["audio", "engine"]),
     ("llm", &["engine"]),
     (
@@ -57,6 +58,7 @@ const PURE: &[&str] = &[
     "fault.rs",
     "pii.rs",
     "turn",
+    "onnx.rs",
     "audio/pcm.rs",
     "audio/preroll.rs",
     "audio/rechunk.rs",

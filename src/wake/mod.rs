@@ -4,7 +4,6 @@ mod energy;
 mod find;
 mod gate;
 mod gated;
-mod onnx;
 mod openwakeword;
 mod streaming;
 

@@ -22,8 +22,11 @@ use ort::{
 };
 use prost::Message as _;
 
-use super::{WakeError, WakeModel, WakeWord, onnx, streaming};
-use crate::engine::{Role, Runtime, RuntimeError};
+use super::{WakeError, WakeModel, WakeWord, streaming};
+use crate::{
+    engine::{Role, Runtime, RuntimeError},
+    onnx,
+};
 
 /// Samples of a step, 80 ms.
 const STEP: usize = 1280;

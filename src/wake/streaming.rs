@@ -13,7 +13,7 @@
 
 use std::collections::HashMap;
 
-use super::onnx::{Attribute, Graph, Model, Node, Tensor, ValueInfo};
+use crate::onnx::{Attribute, Graph, Model, Node, Tensor, ValueInfo};
 
 /// A graph that takes the input `[1, step, width, 1]` and then its states, and gives one embedding and
 /// then the states for the next call.
@@ -100,6 +100,7 @@ pub(super) fn rewrite(
             }),
             ir_version: model.ir_version,
             opsets: model.opsets,
+            producer: model.producer,
         },
     })
 }
@@ -279,6 +280,7 @@ mod tests {
         Model {
             ir_version: 7,
             opsets: Vec::new(),
+            producer: String::new(),
             graph: Some(Graph {
                 nodes: vec![
                     Node::new("Reshape", vec!["in".into(), "shape".into()], "a"),

@@ -1,6 +1,5 @@
-//! Writes ONNX models: the few messages of `onnx.proto` (IR version 10) that our graphs need, written
-//! by hand for `prost`, and a [`Builder`] that puts nodes and tensors together. Knows nothing of
-//! Whisper.
+//! Writes ONNX models (IR version 10): a [`Builder`] that puts nodes and tensors together. Knows nothing
+//! of Whisper.
 //!
 //! Tensors go to a data file beside the model (ONNX "external data") as soon as they are known, so
 //! that writing needs the memory of one tensor, a model may pass protobuf's 2 GB, and ONNX Runtime
@@ -8,7 +7,9 @@
 
 use std::io::{self, Write};
 
-use prost::Message;
+use prost::Message as _;
+
+use crate::onnx::{Attribute, Dim, Entry, Graph, Model, Node, Opset, Tensor, ValueInfo};
 
 /// Tensors up to this many bytes stand in the protobuf. Shape arguments must: ONNX Runtime reads
 /// them while it infers shapes, before it opens the data file.
@@ -49,7 +50,7 @@ const OPSET: i64 = 17;
 
 /// A model in the making. `data` receives the tensors.
 pub(crate) struct Builder<W> {
-    graph: GraphProto,
+    graph: Graph,
     data: W,
     data_file: &'static str,
     at: u64,
@@ -60,9 +61,9 @@ impl<W: Write> Builder<W> {
     /// `data_file` is the name under which the model finds what is written to `data`.
     pub(crate) fn new(name: &str, data: W, data_file: &'static str) -> Self {
         Self {
-            graph: GraphProto {
+            graph: Graph {
                 name: name.to_owned(),
-                ..GraphProto::default()
+                ..Graph::default()
             },
             data,
             data_file,
@@ -73,13 +74,13 @@ impl<W: Write> Builder<W> {
 
     /// Declares an input.
     pub(crate) fn input(&mut self, name: &str, element: Element, shape: &[Side]) -> String {
-        self.graph.input.push(value_info(name, element, shape));
+        self.graph.inputs.push(value_info(name, element, shape));
         name.to_owned()
     }
 
     /// Declares an output, which a node of this name makes.
     pub(crate) fn output(&mut self, name: &str, element: Element, shape: &[Side]) {
-        self.graph.output.push(value_info(name, element, shape));
+        self.graph.outputs.push(value_info(name, element, shape));
     }
 
     /// Adds a constant tensor and returns its name.
@@ -90,33 +91,33 @@ impl<W: Write> Builder<W> {
         bytes: &[u8],
     ) -> io::Result<String> {
         let name = self.fresh("t");
-        let mut tensor = TensorProto {
+        let mut tensor = Tensor {
             dims: dims.iter().map(|&d| d as i64).collect(),
-            data_type: element as i32,
+            kind: element as i32,
             name: name.clone(),
-            ..TensorProto::default()
+            ..Tensor::default()
         };
         if bytes.len() <= INLINE_BYTES {
-            tensor.raw_data = bytes.to_vec();
+            tensor.raw = bytes.to_vec();
         } else {
             let padding = self.at.next_multiple_of(ALIGN) - self.at;
             self.data.write_all(&vec![0; padding as usize])?;
             self.data.write_all(bytes)?;
             let offset = self.at + padding;
             self.at = offset + bytes.len() as u64;
-            tensor.data_location = 1;
-            tensor.external_data = [
+            tensor.location = Tensor::OUTSIDE;
+            tensor.external = [
                 ("location", self.data_file.to_owned()),
                 ("offset", offset.to_string()),
                 ("length", bytes.len().to_string()),
             ]
-            .map(|(key, value)| StringStringEntryProto {
+            .map(|(key, value)| Entry {
                 key: key.to_owned(),
                 value,
             })
             .into();
         }
-        self.graph.initializer.push(tensor);
+        self.graph.initializers.push(tensor);
         Ok(name)
     }
 
@@ -153,18 +154,14 @@ impl<W: Write> Builder<W> {
         attributes: &[(&str, Value<'_>)],
     ) {
         let owned = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect();
-        self.graph.node.push(NodeProto {
-            input: owned(inputs),
-            output: owned(outputs),
+        let contributed = CONTRIBUTED.contains(&op);
+        self.graph.nodes.push(Node {
+            inputs: owned(inputs),
+            outputs: owned(outputs),
             name: outputs[0].to_owned(),
-            op_type: op.to_owned(),
-            attribute: attributes.iter().map(|&(n, v)| attribute(n, v)).collect(),
-            domain: if CONTRIBUTED.contains(&op) {
-                MICROSOFT
-            } else {
-                ""
-            }
-            .to_owned(),
+            op: op.to_owned(),
+            attributes: attributes.iter().map(|&(n, v)| attribute(n, v)).collect(),
+            domain: if contributed { MICROSOFT } else { "" }.to_owned(),
         });
     }
 
@@ -176,182 +173,42 @@ impl<W: Write> Builder<W> {
 
     /// The finished protobuf and the sink of the tensors.
     pub(crate) fn finish(self) -> (Vec<u8>, W) {
-        let opset = |domain: &str, version| OperatorSetIdProto {
+        let opset = |domain: &str, version| Opset {
             domain: domain.to_owned(),
             version,
         };
-        let model = ModelProto {
+        let model = Model {
             ir_version: 10,
-            producer_name: "caal".to_owned(),
+            producer: "caal".to_owned(),
             graph: Some(self.graph),
-            opset_import: vec![opset("", OPSET), opset(MICROSOFT, 1)],
+            opsets: vec![opset("", OPSET), opset(MICROSOFT, 1)],
         };
         (model.encode_to_vec(), self.data)
     }
 }
 
-fn attribute(name: &str, value: Value<'_>) -> AttributeProto {
-    let mut proto = AttributeProto {
+fn attribute(name: &str, value: Value<'_>) -> Attribute {
+    let mut attribute = Attribute {
         name: name.to_owned(),
-        ..AttributeProto::default()
+        ..Attribute::default()
     };
     match value {
-        Value::Float(f) => (proto.f, proto.r#type) = (f, 1),
-        Value::Int(i) => (proto.i, proto.r#type) = (i, 2),
-        Value::Ints(ints) => (proto.ints, proto.r#type) = (ints.to_vec(), 7),
+        Value::Float(f) => (attribute.f, attribute.kind) = (f, Attribute::FLOAT),
+        Value::Int(i) => (attribute.i, attribute.kind) = (i, Attribute::INT),
+        Value::Ints(ints) => {
+            (attribute.ints, attribute.kind) = (ints.to_vec(), Attribute::INTS);
+        }
     }
-    proto
+    attribute
 }
 
-fn value_info(name: &str, element: Element, shape: &[Side]) -> ValueInfoProto {
-    let dim = shape
+fn value_info(name: &str, element: Element, shape: &[Side]) -> ValueInfo {
+    let dims = shape
         .iter()
-        .map(|side| DimensionProto {
-            value: Some(match side {
-                Side::Fixed(n) => DimensionValue::DimValue(*n as i64),
-                Side::Named(name) => DimensionValue::DimParam((*name).to_owned()),
-            }),
+        .map(|side| match side {
+            Side::Fixed(n) => Dim::fixed(*n),
+            Side::Named(name) => Dim::named(name),
         })
         .collect();
-    ValueInfoProto {
-        name: name.to_owned(),
-        r#type: Some(TypeProto {
-            tensor_type: Some(TensorTypeProto {
-                elem_type: element as i32,
-                shape: Some(TensorShapeProto { dim }),
-            }),
-        }),
-    }
-}
-
-// The messages. Numbers are the fields' of onnx.proto (ONNX 1.17); fields we never set are left out.
-
-#[derive(Clone, PartialEq, Message)]
-struct ModelProto {
-    #[prost(int64, tag = "1")]
-    ir_version: i64,
-    #[prost(string, tag = "2")]
-    producer_name: String,
-    #[prost(message, optional, tag = "7")]
-    graph: Option<GraphProto>,
-    #[prost(message, repeated, tag = "8")]
-    opset_import: Vec<OperatorSetIdProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct OperatorSetIdProto {
-    #[prost(string, tag = "1")]
-    domain: String,
-    #[prost(int64, tag = "2")]
-    version: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct GraphProto {
-    #[prost(message, repeated, tag = "1")]
-    node: Vec<NodeProto>,
-    #[prost(string, tag = "2")]
-    name: String,
-    #[prost(message, repeated, tag = "5")]
-    initializer: Vec<TensorProto>,
-    #[prost(message, repeated, tag = "11")]
-    input: Vec<ValueInfoProto>,
-    #[prost(message, repeated, tag = "12")]
-    output: Vec<ValueInfoProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct NodeProto {
-    #[prost(string, repeated, tag = "1")]
-    input: Vec<String>,
-    #[prost(string, repeated, tag = "2")]
-    output: Vec<String>,
-    #[prost(string, tag = "3")]
-    name: String,
-    #[prost(string, tag = "4")]
-    op_type: String,
-    #[prost(message, repeated, tag = "5")]
-    attribute: Vec<AttributeProto>,
-    #[prost(string, tag = "7")]
-    domain: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct AttributeProto {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(float, tag = "2")]
-    f: f32,
-    #[prost(int64, tag = "3")]
-    i: i64,
-    #[prost(int64, repeated, packed = "false", tag = "8")]
-    ints: Vec<i64>,
-    #[prost(int32, tag = "20")]
-    r#type: i32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TensorProto {
-    #[prost(int64, repeated, packed = "false", tag = "1")]
-    dims: Vec<i64>,
-    #[prost(int32, tag = "2")]
-    data_type: i32,
-    #[prost(string, tag = "8")]
-    name: String,
-    #[prost(bytes = "vec", tag = "9")]
-    raw_data: Vec<u8>,
-    #[prost(message, repeated, tag = "13")]
-    external_data: Vec<StringStringEntryProto>,
-    #[prost(int32, tag = "14")]
-    data_location: i32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct StringStringEntryProto {
-    #[prost(string, tag = "1")]
-    key: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct ValueInfoProto {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(message, optional, tag = "2")]
-    r#type: Option<TypeProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TypeProto {
-    #[prost(message, optional, tag = "1")]
-    tensor_type: Option<TensorTypeProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TensorTypeProto {
-    #[prost(int32, tag = "1")]
-    elem_type: i32,
-    #[prost(message, optional, tag = "2")]
-    shape: Option<TensorShapeProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TensorShapeProto {
-    #[prost(message, repeated, tag = "1")]
-    dim: Vec<DimensionProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct DimensionProto {
-    #[prost(oneof = "DimensionValue", tags = "1, 2")]
-    value: Option<DimensionValue>,
-}
-
-#[derive(Clone, PartialEq, prost::Oneof)]
-enum DimensionValue {
-    #[prost(int64, tag = "1")]
-    DimValue(i64),
-    #[prost(string, tag = "2")]
-    DimParam(String),
+    ValueInfo::tensor(name, element as i32, dims)
 }
