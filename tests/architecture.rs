@@ -71,6 +71,7 @@ const PURE: &[&str] = &[
     "llm/prompt.rs",
     "tts/align.rs",
     "tts/clauses.rs",
+    "tts/clauses",
     "tts/normalize",
     "session/clip.rs",
     "session/playout.rs",

@@ -14,8 +14,15 @@
 //! a link, a code span or bold text, unless those run on without end. Without punctuation it cuts
 //! before a conjunction, then at any space.
 
+mod cut;
+mod fence;
+
 use std::time::Duration;
 
+use self::{
+    cut::{ending, is_conjunction, share, split_spoken, weight},
+    fence::Fence,
+};
 use super::{
     dictionary::Dictionary,
     normalize::{Start, speak},
@@ -56,8 +63,6 @@ const OPEN_REACH: usize = 160;
 /// Lines shorter than this that end without punctuation were broken on purpose (a poem, an
 /// address); longer ones that go on in small letters were wrapped.
 const WRAPPED: usize = 50;
-/// Code up to this many characters, in at most two lines, is read out; more is announced.
-const SHORT_CODE: usize = 80;
 
 /// A piece of a reply that is spoken at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,16 +141,6 @@ struct Open {
     tag: Option<usize>,
     last: Option<char>,
     stars: usize,
-}
-
-#[derive(Debug)]
-struct Fence {
-    mark: char,
-    language: String,
-    code: String,
-    line: String,
-    lines: usize,
-    announced: bool,
 }
 
 /// What the text before a word ends with.
@@ -412,125 +407,6 @@ impl Clauses {
             pause,
         });
     }
-
-    fn line_is_fence(&self) -> bool {
-        let head = self.line.head.as_str();
-        match head.strip_prefix("```") {
-            Some(rest) => !rest.trim_start_matches('`').contains('`'),
-            None => head.starts_with("~~~"),
-        }
-    }
-
-    fn open_fence(&mut self) {
-        let head = std::mem::take(&mut self.line.head);
-        // What stands before the fence's line is a clause of its own.
-        if self.line.at.work > 0 && self.line.at.work <= self.work.len() {
-            let at = self.line.at;
-            let fence_text = self.text.split_off(at.text);
-            self.work.truncate(at.work);
-            self.release_all(PARAGRAPH_PAUSE);
-            self.text = fence_text;
-        }
-        let mark = head.chars().next().unwrap_or('`');
-        // The first word after the marks, if it is a name at all: "python", "c++".
-        let language: String = head
-            .trim_start_matches(mark)
-            .trim_start()
-            .chars()
-            .take_while(|c| c.is_ascii_alphanumeric() || "+#-".contains(*c))
-            .take(20)
-            .collect();
-        self.work.clear();
-        self.weight = 0;
-        self.fence = Some(Fence {
-            mark,
-            language,
-            code: String::new(),
-            line: String::new(),
-            lines: 0,
-            announced: false,
-        });
-    }
-
-    fn step_in_fence(&mut self, c: char) {
-        self.text.push(c);
-        let Some(fence) = &mut self.fence else { return };
-        if c == '\n' {
-            if fence.is_closing() {
-                self.close_fence();
-            } else {
-                self.end_fence_line();
-            }
-        } else if fence.line.len() <= 2 * SHORT_CODE {
-            fence.line.push(c);
-        }
-        let announce = self.fence.as_ref().is_some_and(|f| {
-            !f.announced && (f.lines > 2 || f.code.len() + f.line.len() > SHORT_CODE)
-        });
-        if announce {
-            self.announce_code();
-        }
-    }
-
-    fn end_fence_line(&mut self) {
-        let Some(fence) = &mut self.fence else { return };
-        let line = std::mem::take(&mut fence.line);
-        let closing = line.trim().len() >= 3 && line.trim().chars().all(|c| c == fence.mark);
-        if !closing && !line.trim().is_empty() {
-            fence.lines += 1;
-            if fence.code.len() <= SHORT_CODE {
-                fence.code.push_str(line.trim());
-                fence.code.push('\n');
-            }
-        }
-    }
-
-    fn announce_code(&mut self) {
-        let Some(fence) = &mut self.fence else { return };
-        fence.announced = true;
-        let language = match fence.language.as_str() {
-            "" | "text" | "txt" | "plaintext" => String::new(),
-            language => match speak(language, Start::Within, &self.dictionary).as_str() {
-                "" => String::new(),
-                spoken => format!(" in {spoken}"),
-            },
-        };
-        let text = std::mem::take(&mut self.text);
-        self.emit(
-            &text,
-            format!("Here is a code block{language}."),
-            PARAGRAPH_PAUSE,
-        );
-    }
-
-    fn close_fence(&mut self) {
-        let code = match &self.fence {
-            Some(fence) if fence.announced => None,
-            Some(fence) if fence.lines > 2 || fence.code.len() > SHORT_CODE => {
-                self.announce_code();
-                None
-            }
-            Some(fence) => Some(fence.code.trim_end().to_owned()),
-            None => return,
-        };
-        let text = std::mem::take(&mut self.text);
-        let spoken =
-            code.map(|code| speak(&code.replace('`', ""), Start::Within, &self.dictionary));
-        self.emit(&text, spoken.unwrap_or_default(), PARAGRAPH_PAUSE);
-        self.fence = None;
-        self.start = Start::Line;
-        self.line = Line::default();
-        self.word = Place::default();
-        self.open = Open::default();
-        self.written = 0;
-    }
-}
-
-impl Fence {
-    fn is_closing(&self) -> bool {
-        let line = self.line.trim();
-        line.len() >= 3 && line.chars().all(|c| c == self.mark)
-    }
 }
 
 impl Open {
@@ -580,235 +456,4 @@ impl Open {
             .flatten()
             .any(|since| now.saturating_sub(since) < OPEN_REACH)
     }
-}
-
-/// About how many characters a character takes when spoken.
-fn weight(c: char, before: Option<char>) -> usize {
-    match c {
-        'a'..='z' => 1,
-        'A'..='Z' if before.is_some_and(|b| b.is_ascii_uppercase()) => 2,
-        'A'..='Z' => 1,
-        '0'..='9' => 3,
-        '$' | '%' | '°' | '€' | '£' | '/' | '@' | '&' | '+' | '=' => 4,
-        _ if c.is_alphanumeric() => 2,
-        _ => 0,
-    }
-}
-
-/// What `before` ends with, given the first character of the word after it (`None` at the end).
-/// Looks at the last word only.
-fn ending(before: &str, next: Option<char>) -> Ending {
-    // Closing marks, quotes and pictures hide the punctuation before them.
-    let mut tail = before
-        .chars()
-        .rev()
-        .take(24)
-        .skip_while(|&c| !c.is_alphanumeric() && !".,;:!?…—–-。！？、，；：([{<".contains(c));
-    let Some(mark) = tail.next() else {
-        return Ending::Nothing;
-    };
-    let rest: Vec<char> = tail.take_while(|c| !c.is_whitespace()).collect();
-    let before_mark = rest.first().copied();
-    let lower_next = next.is_some_and(char::is_lowercase);
-    let digits =
-        before_mark.is_some_and(|c| c.is_ascii_digit()) && next.is_some_and(|c| c.is_ascii_digit());
-    match mark {
-        '!' | '?' | '。' | '！' | '？' => {
-            if lower_next {
-                Ending::Clause
-            } else {
-                Ending::Sentence
-            }
-        }
-        '…' => {
-            if lower_next {
-                Ending::Clause
-            } else {
-                Ending::Sentence
-            }
-        }
-        ',' | ';' | ':' | '、' | '，' | '；' | '：' if !digits && before_mark.is_some() => {
-            Ending::Clause
-        }
-        '—' => {
-            if dash_in_range(before, next) {
-                Ending::Nothing
-            } else {
-                Ending::Clause
-            }
-        }
-        '–' | '-' if before_mark.is_none() || before_mark == Some('-') => {
-            if dash_in_range(before, next) {
-                Ending::Nothing
-            } else {
-                Ending::Clause
-            }
-        }
-        '.' if before_mark == Some('.') => {
-            if lower_next {
-                Ending::Clause
-            } else {
-                Ending::Sentence
-            }
-        }
-        '.' => {
-            let token: String = rest.iter().rev().collect();
-            full_stop(
-                token.trim_start_matches(|c: char| !c.is_alphanumeric()),
-                next,
-            )
-        }
-        _ => Ending::Nothing,
-    }
-}
-
-/// `3 – 5`, `3 - 5`.
-fn dash_in_range(before: &str, next: Option<char>) -> bool {
-    let number = before.trim_end_matches(['-', '–', '—']).trim_end();
-    next.is_some_and(|c| c.is_ascii_digit()) && number.ends_with(|c: char| c.is_ascii_digit())
-}
-
-/// What a full stop after `token` means.
-fn full_stop(token: &str, next: Option<char>) -> Ending {
-    let Some(next) = next else {
-        return Ending::Sentence;
-    };
-    let capital = token.starts_with(char::is_uppercase);
-    let lower = token.to_lowercase();
-    if token.chars().count() == 1 && token.chars().all(char::is_alphabetic) && token != "I" {
-        return Ending::Nothing;
-    }
-    if token.contains('.') && token.chars().all(|c| c.is_alphabetic() || c == '.') {
-        let time = matches!(lower.as_str(), "a.m" | "p.m") && next.is_uppercase();
-        // "main.rs", "example.com" end a sentence; "U.S", "e.g" and "Ph.D" do not.
-        let short = token.split('.').all(|part| part.len() < 3);
-        return if time || !short {
-            Ending::Sentence
-        } else {
-            Ending::Nothing
-        };
-    }
-    let inside = match lower.as_str() {
-        "mr" | "mrs" | "ms" | "dr" | "prof" | "st" | "gen" | "sen" | "rep" | "gov" | "lt"
-        | "col" | "capt" | "sgt" | "cpl" | "rev" | "hon" | "mt" | "ft" | "pres" => capital,
-        "vs" | "approx" | "esp" | "incl" | "excl" | "cf" | "ca" | "eg" | "ie" | "viz" => true,
-        "no" | "nos" | "fig" | "figs" | "vol" | "p" | "pp" | "ch" | "sec" | "art" | "jan"
-        | "feb" | "mar" | "apr" | "jun" | "jul" | "aug" | "sep" | "sept" | "oct" | "nov"
-        | "dec" | "mon" | "tue" | "tues" | "wed" | "thu" | "thur" | "thurs" | "fri" | "sat"
-        | "sun" | "tel" | "ext" | "est" => next.is_ascii_digit() || next == '+' || next == '(',
-        "etc" | "inc" | "ltd" | "corp" | "co" | "jr" | "sr" | "ave" | "blvd" | "rd" | "al"
-        | "dept" | "min" | "max" | "avg" | "lbs" | "lb" | "oz" | "tsp" | "tbsp" | "hr" | "hrs"
-        | "mins" | "secs" | "yr" | "yrs" => next.is_lowercase() || next == ',',
-        _ => false,
-    };
-    if inside {
-        Ending::Nothing
-    } else {
-        Ending::Sentence
-    }
-}
-
-/// Words before which a long run-on may be cut.
-fn is_conjunction(word: &str) -> bool {
-    matches!(
-        word.trim_end().trim_matches(['*', '_']),
-        "and"
-            | "but"
-            | "or"
-            | "because"
-            | "which"
-            | "that"
-            | "so"
-            | "while"
-            | "when"
-            | "where"
-            | "who"
-            | "if"
-            | "then"
-            | "although"
-            | "since"
-            | "until"
-            | "before"
-            | "after"
-            | "whether"
-    )
-}
-
-/// Where the first of `parts` equal shares of `text` ends: after a space, if there is one.
-fn share(text: &str, parts: usize) -> usize {
-    let target = text.len() / parts.max(1);
-    let near = text
-        .char_indices()
-        .find(|&(i, c)| i >= target && c.is_whitespace());
-    let (at, len) = near.map_or((text.len(), 0), |(i, c)| (i, c.len_utf8()));
-    if near.is_some() {
-        return at + len;
-    }
-    // No space: at a character, for the parts must not all end up in the last clause.
-    text.char_indices()
-        .map(|(i, _)| i)
-        .find(|&i| i >= target)
-        .unwrap_or(text.len())
-}
-
-/// Spoken text cut so that no part is longer than [`LONGEST_SPOKEN`]: after a pause where there
-/// is one in the second half, else between words.
-fn split_spoken(spoken: String) -> Vec<String> {
-    if spoken_weight(&spoken) <= LONGEST_SPOKEN {
-        return vec![spoken];
-    }
-    let mut parts = Vec::new();
-    let (mut part, mut heavy) = (String::new(), 0);
-    let mut pause_at: Option<usize> = None;
-    for word in words(&spoken) {
-        let cost = spoken_weight(word) + 1;
-        if heavy + cost > LONGEST_SPOKEN && !part.is_empty() {
-            let rest = match pause_at.take() {
-                Some(at) if at > part.len() / 2 => part.split_off(at),
-                _ => String::new(),
-            };
-            heavy = spoken_weight(&rest);
-            parts.push(part.trim().to_owned());
-            part = rest.trim_start().to_owned();
-        }
-        if !part.is_empty() {
-            part.push(' ');
-        }
-        // A single word longer than all that is allowed: cut where it stands.
-        let mut word = word;
-        while word.len() > LONGEST_SPOKEN && word.is_ascii() {
-            let (head, tail) = word.split_at(LONGEST_SPOKEN / 2);
-            parts.push(format!("{part}{head}").trim().to_owned());
-            part.clear();
-            heavy = 0;
-            word = tail;
-        }
-        part.push_str(word);
-        heavy += cost;
-        if word.ends_with([',', '.', ';', ':', '?', '!']) || word == "—" {
-            pause_at = Some(part.len());
-        }
-    }
-    parts.push(part.trim().to_owned());
-    parts.retain(|part| part.contains(|c: char| c.is_ascii_alphabetic()));
-    parts
-}
-
-/// Words at spaces; a dictionary marker is one word.
-fn words(spoken: &str) -> impl Iterator<Item = &str> {
-    spoken.split(' ').filter(|word| !word.is_empty())
-}
-
-/// Characters, with what takes several phonemes counted so.
-fn spoken_weight(spoken: &str) -> usize {
-    let letter = |word: &str| word.len() == 1 && word.as_bytes()[0].is_ascii_uppercase();
-    words(spoken)
-        .map(
-            |word| match word.trim_end_matches(['.', ',', ';', ':', '?', '!']) {
-                "W" => 11,
-                bare if letter(bare) => 5,
-                _ => word.chars().count() + 1,
-            },
-        )
-        .sum()
 }

@@ -59,8 +59,8 @@ fn weights_stand_in_a_file_of_their_own_however_small_the_model() {
     assert!(protobuf < 40_000, "{protobuf}");
 }
 
-/// large-v3 has a width of 1280, 20 heads and 32 layers: 2.5 GB of encoder as f32. Needs 4.5 GB of room
-/// for temporary files and about 6 GB of memory.
+/// large-v3 has a width of 1280, 20 heads and 32 layers: 2.5 GB of encoder as f32. Takes 4.5 GB of room
+/// for temporary files, 3 GB of memory, and some minutes.
 #[test]
 fn an_encoder_past_two_gigabytes_loads_and_hears() {
     if !support::long() {

@@ -13,9 +13,13 @@
 //! business of [`Clauses`](super::Clauses).
 
 pub(crate) mod clean;
+mod codes;
 mod figures;
+mod fractions;
 mod lexis;
 mod markup;
+mod measure;
+mod money;
 mod number;
 mod out;
 mod reader;

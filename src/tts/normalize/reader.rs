@@ -1,5 +1,5 @@
 //! Reads one line of clean text from left to right and says it: the loop, the signs, and the
-//! look-ahead that the other readers share. Numbers are in `figures`, dates and times in `when`,
+//! look-ahead that the other readers share. Numbers are in `figures` and its siblings, dates and times in `when`,
 //! addresses and files in `web`, words in `lexis`.
 
 use super::{
