@@ -2,6 +2,8 @@
 
 use std::ops::AddAssign;
 
+use crate::tts::normalize::{cardinal, ordinal};
+
 /// Errors of a hypothesis against a reference, in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct WordErrors {
@@ -68,7 +70,7 @@ pub fn word_errors(reference: &str, hypothesis: &str) -> WordErrors {
     }
 }
 
-/// Lower case, no punctuation, British and spoken spellings folded, numbers below a million as words:
+/// Lower case, no punctuation, British and spoken spellings folded, numbers as words:
 /// what is heard, not how it is written. Both sides of a comparison go through it.
 pub fn normalize_words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
@@ -117,14 +119,8 @@ pub fn normalize_words(text: &str) -> Vec<String> {
             for digit in part.bytes() {
                 number(u64::from(digit - b'0'), &mut words);
             }
-        } else if let Some(n) = ordinal(&plain) {
-            let at = words.len();
-            number(n, &mut words);
-            if words.len() > at
-                && let Some(last) = words.last_mut()
-            {
-                *last = ordinal_word(last);
-            }
+        } else if let Some(n) = ordinal_in(&plain) {
+            words.extend(apart(&ordinal(n)));
         } else {
             let word: String = plain.chars().filter(|c| c.is_alphanumeric()).collect();
             if !word.is_empty() {
@@ -138,79 +134,20 @@ pub fn normalize_words(text: &str) -> Vec<String> {
     words
 }
 
-fn ordinal(token: &str) -> Option<u64> {
+fn ordinal_in(token: &str) -> Option<u64> {
     ["st", "nd", "rd", "th"]
         .iter()
         .find_map(|s| token.strip_suffix(s))
         .and_then(|n| n.parse().ok())
 }
 
-fn ordinal_word(cardinal: &str) -> String {
-    match cardinal {
-        "one" => "first".to_owned(),
-        "two" => "second".to_owned(),
-        "three" => "third".to_owned(),
-        "five" => "fifth".to_owned(),
-        "eight" => "eighth".to_owned(),
-        "nine" => "ninth".to_owned(),
-        "twelve" => "twelfth".to_owned(),
-        _ => match cardinal.strip_suffix('y') {
-            Some(stem) => format!("{stem}ieth"),
-            None => format!("{cardinal}th"),
-        },
-    }
+/// The words of a number, each for itself.
+fn number(n: u64, out: &mut Vec<String>) {
+    out.extend(apart(&cardinal(n)));
 }
 
-fn number(n: u64, out: &mut Vec<String>) {
-    const SMALL: [&str; 20] = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-    ];
-    const TENS: [&str; 10] = [
-        "", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
-    ];
-    match n {
-        0..=19 => out.push(SMALL[n as usize].to_owned()),
-        20..=99 => {
-            out.push(TENS[(n / 10) as usize].to_owned());
-            if !n.is_multiple_of(10) {
-                number(n % 10, out);
-            }
-        }
-        100..=999 => {
-            number(n / 100, out);
-            out.push("hundred".to_owned());
-            if !n.is_multiple_of(100) {
-                number(n % 100, out);
-            }
-        }
-        1_000..=999_999 => {
-            number(n / 1_000, out);
-            out.push("thousand".to_owned());
-            if !n.is_multiple_of(1_000) {
-                number(n % 1_000, out);
-            }
-        }
-        _ => out.push(n.to_string()),
-    }
+fn apart(number: &str) -> impl Iterator<Item = String> {
+    number.split([' ', '-']).map(str::to_owned)
 }
 
 /// Spellings that sound the same.
@@ -263,6 +200,10 @@ mod tests {
             ("3.5 kilometres", "three point five kilometers"),
             ("It is 09:05.", "it is nine oh five"),
             ("twenty-one", "21"),
+            (
+                "1,200,000 people",
+                "one million two hundred thousand people",
+            ),
             ("the 30th", "the thirtieth"),
         ] {
             assert_eq!(

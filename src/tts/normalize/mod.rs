@@ -29,6 +29,8 @@ mod web;
 mod when;
 mod words;
 
+pub(crate) use number::{cardinal, ordinal};
+
 use super::{clauses::Clauses, dictionary::Dictionary};
 
 /// Everything in `text` as spoken words: what [`Clauses`](super::Clauses) gives for it, joined.
