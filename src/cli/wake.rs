@@ -33,7 +33,8 @@ pub struct Args {
     #[arg(value_name = "FILE.wav")]
     file: PathBuf,
     /// Wake word to listen for: a name, or the path of an openWakeWord classifier (.onnx). May be
-    /// given several times. All that are there, if none is given.
+    /// given several times. If none is given: all wake words that are there (not timer and weather,
+    /// which are commands).
     #[arg(long = "model", value_name = "NAME")]
     words: Vec<String>,
     /// Score from which a word counts, 0 to 1.
@@ -95,6 +96,7 @@ fn load(args: &Args, store: &Path, runtime: &Runtime) -> Result<OpenWakeWord, Fa
         return Ok(OpenWakeWord::load(runtime, &folder, &words)?);
     }
     let mut words = known;
+    words.retain(WakeWord::calls);
     loop {
         if words.is_empty() {
             let store = store.display();

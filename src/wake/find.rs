@@ -11,6 +11,10 @@ use super::{
 /// Folder of the pre-trained words in the model store.
 const STORE_FOLDER: &str = "openwakeword";
 
+/// Classifiers that openWakeWord publishes beside its wake words and that are none: they recognise
+/// phrases of a command ("set a timer for ten minutes", "what is the weather").
+const COMMANDS: [&str; 2] = ["timer", "weather"];
+
 /// A wake word that can be loaded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WakeWord {
@@ -38,6 +42,15 @@ impl WakeWord {
             name,
             path: path.to_owned(),
         }
+    }
+
+    /// Whether people call the assistant with it. False for the two published classifiers that
+    /// recognise a command instead, which are listened for only when they are asked for by name; a
+    /// word of somebody's own that is called like one of them is a wake word.
+    pub fn calls(&self) -> bool {
+        let folder = self.path.parent().and_then(Path::file_name);
+        let published = folder.is_some_and(|name| name == STORE_FOLDER);
+        !(published && COMMANDS.contains(&self.name.as_str()))
     }
 }
 
@@ -166,6 +179,15 @@ mod tests {
             find(&folders)[0].path,
             store.path().join("openwakeword/alexa.onnx")
         );
+    }
+
+    #[test]
+    fn the_published_classifiers_of_commands_are_no_wake_words() {
+        let calls = |path: &str| WakeWord::of(Path::new(path)).calls();
+        assert!(!calls("models/openwakeword/timer.onnx"));
+        assert!(!calls("models/openwakeword/weather_v0.1.onnx"));
+        assert!(calls("models/openwakeword/alexa.onnx"));
+        assert!(calls("models/weather.onnx"), "somebody's own");
     }
 
     #[test]
