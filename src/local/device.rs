@@ -332,7 +332,7 @@ async fn line(what: What, devices: &Devices, watch: &mut dyn Watch) -> Result<Li
 async fn turn(room: &mut Room<'_>, microphone: &mut Line, speaker: &mut Line) -> Result<(), Ended> {
     let heard = microphone.take();
     if !heard.is_empty() {
-        room.hear(&heard).await?;
+        room.hear(heard).await?;
     }
     room.catch_up()?;
     while speaker.wants() {

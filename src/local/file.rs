@@ -120,7 +120,7 @@ async fn real_time(
             }
         }
         let heard = timeline.microphone(recording);
-        room.hear(&heard).await?;
+        room.hear(heard).await?;
         let frame = room.frame().await?;
         timeline.speaker(frame);
         if timeline.over(recording) && (at_rest && room.playout.is_idle() || timeline.too_long()) {
@@ -140,7 +140,7 @@ async fn fast(
     loop {
         let heard = timeline.microphone(recording);
         room.tell(Event::Time(timeline.now())).await?;
-        room.hear(&heard).await?;
+        room.hear(heard).await?;
         room.tell(Event::Settle).await?;
         let at_rest = loop {
             if let Carried::Settled { at_rest } = room.next().await? {

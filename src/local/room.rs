@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::{Span, warn};
 
 use crate::{
     audio::{Hz24k, Pcm},
@@ -50,14 +51,14 @@ pub struct Ended;
 
 /// See the module's text.
 pub(super) struct Room<'w> {
-    ear: Ear,
+    /// `None` while it listens on its thread.
+    ear: Option<Ear>,
     pub(super) playout: Playout,
     events: mpsc::Sender<Event>,
     effects: mpsc::Receiver<Effect>,
     pub(super) watch: &'w mut dyn Watch,
     tasks: JoinSet<()>,
     stop: CancellationToken,
-    heard: Vec<Event>,
 }
 
 /// An effect that the room has carried out.
@@ -88,25 +89,39 @@ impl<'w> Room<'w> {
         let mut tasks = JoinSet::new();
         tasks.spawn(session.run(events_rx, effects_tx));
         Self {
-            ear,
+            ear: Some(ear),
             playout: Playout::new(),
             events,
             effects,
             watch,
             tasks,
             stop,
-            heard: Vec::new(),
         }
     }
 
-    /// The microphone's next sound. Runs the ear's models: a few milliseconds of work.
-    pub(super) async fn hear(&mut self, sound: &[f32]) -> Result<(), Ended> {
-        self.watch.level(crate::audio::rms(sound));
-        let heard = &mut self.heard;
-        self.ear.push(sound, |event| heard.push(Event::Ear(event)));
-        let events: Vec<_> = self.heard.drain(..).collect();
-        for event in events {
-            self.tell(event).await?;
+    /// The microphone's next sound. The ear's models take a few milliseconds of a blocking thread,
+    /// so that no task of another conversation waits for them. This room does wait: what the ear
+    /// heard is told before the next frame is played, in the order of the sound.
+    ///
+    /// A blocking thread of the runtime, not one of its own: a test's paused clock stands still
+    /// while such a thread works, and would run on while another one did.
+    pub(super) async fn hear(&mut self, sound: Vec<f32>) -> Result<(), Ended> {
+        self.watch.level(crate::audio::rms(&sound));
+        let mut ear = self.ear.take().ok_or(Ended)?;
+        let span = Span::current();
+        let listening = tokio::task::spawn_blocking(move || {
+            let _in_span = span.entered();
+            let mut heard = Vec::new();
+            ear.push(&sound, |event| heard.push(event));
+            (ear, heard)
+        });
+        let (ear, heard) = listening.await.map_err(|error| {
+            warn!(%error, "the ear panicked");
+            Ended
+        })?;
+        self.ear = Some(ear);
+        for event in heard {
+            self.tell(Event::Ear(event)).await?;
         }
         Ok(())
     }
@@ -154,7 +169,11 @@ impl<'w> Room<'w> {
     fn carry_out(&mut self, effect: Effect) -> Carried {
         self.watch.effect(&effect);
         match effect {
-            Effect::Attend(attention) => self.ear.attend(attention),
+            Effect::Attend(attention) => {
+                if let Some(ear) = &mut self.ear {
+                    ear.attend(attention);
+                }
+            }
             Effect::Play { reply, sound } => self.playout.push(reply, &sound),
             Effect::PlayEnd { reply } => self.playout.end(reply),
             Effect::Hush(reply) => self.playout.hush(reply),

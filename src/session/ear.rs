@@ -1,5 +1,6 @@
-//! The ear: microphone sound in pieces of any size to what a session needs to know of it. Runs in its
-//! room's microphone thread; blocks for the models' few milliseconds.
+//! The ear: microphone sound in pieces of any size to what a session needs to know of it. Its room
+//! runs it on a blocking thread: it takes the models' few milliseconds, and a second or so of sound
+//! more when it falls asleep.
 //!
 //! Asleep, only the wake word model listens. When the word comes, the speech detector takes up the
 //! sound from right after the word, so that a question in the same breath is whole. Deaf, nothing
