@@ -3,8 +3,15 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use tokio::sync::watch;
 use tracing::warn;
 
+#[cfg(feature = "embedded-llm")]
+use crate::llm::{
+    choice::Fallback,
+    embedded::{self, EmbeddedConfig, EmbeddedLlm},
+    lazy::Lazy,
+};
 use crate::{
     cli::Failure,
     endpoint::{EndpointConfig, SmartTurn},
@@ -12,7 +19,7 @@ use crate::{
     http::Parts,
     llm::{
         Llm,
-        choice::{Answering, Embedded, choose},
+        choice::{Answering, Embedded, Turned, choose},
         history::Limits,
         ollama::{Ollama, OllamaConfig},
         prompt::{self, Moment},
@@ -38,6 +45,17 @@ pub struct App {
     engines: Engines,
     /// Who answers, and how to get a better one.
     sentence: String,
+    turned: Option<watch::Receiver<Turned>>,
+}
+
+/// A language model, chosen.
+pub struct Chosen {
+    /// It, with the embedded model behind it where that may take over.
+    pub llm: Arc<dyn Llm>,
+    /// Who answers, for the user.
+    pub sentence: String,
+    /// Changes when another takes over; none where there is no other.
+    pub turned: Option<watch::Receiver<Turned>>,
 }
 
 impl App {
@@ -59,7 +77,11 @@ impl App {
         let (s, r) = (settings.clone(), runtime.clone());
         let tts = on_thread(Box::new(move || Ok(Loaded::Tts(tts(&s, &r)?))));
         let (stt, tts, llm) = futures_util::join!(stt, tts, llm(&settings));
-        let (llm, sentence) = llm?;
+        let Chosen {
+            llm,
+            sentence,
+            turned,
+        } = llm?;
         let (Loaded::Stt(stt), Loaded::Tts(tts)) = (stt?, tts?) else {
             unreachable!("each thread loads its own kind")
         };
@@ -68,6 +90,7 @@ impl App {
             runtime,
             engines: Engines { stt, llm, tts },
             sentence,
+            turned,
         })
     }
 
@@ -84,6 +107,11 @@ impl App {
     /// What the user should know about the language model that was chosen.
     pub fn greeting(&self) -> &str {
         &self.sentence
+    }
+
+    /// Which language model answers, as it changes; none where there is only one.
+    pub fn turned(&self) -> Option<watch::Receiver<Turned>> {
+        self.turned.clone()
     }
 
     /// The engines.
@@ -228,12 +256,13 @@ pub fn tts(settings: &Settings, runtime: &Runtime) -> Result<Arc<dyn Tts>, Failu
     Ok(Arc::new(KokoroTts::load(runtime, &folder, &config)?))
 }
 
-/// Who answers, and a sentence about it for the user. Asks Ollama whether it is there.
+/// Chooses who answers. Asks Ollama whether it is there. Where it is, and the provider is `auto`, the
+/// embedded model stands behind it, loaded only when it is needed.
 ///
 /// # Errors
 ///
 /// When nobody can answer.
-pub async fn llm(settings: &Settings) -> Result<(Arc<dyn Llm>, String), Failure> {
+pub async fn llm(settings: &Settings) -> Result<Chosen, Failure> {
     let file = embedded_file(settings);
     let embedded = match (cfg!(feature = "embedded-llm"), file.is_file()) {
         (false, _) => Embedded::NotBuilt,
@@ -247,7 +276,11 @@ pub async fn llm(settings: &Settings) -> Result<(Arc<dyn Llm>, String), Failure>
             ));
         }
         let sentence = "The small built-in model answers, as set.".to_owned();
-        return Ok((load_embedded(settings, &file).await?, sentence));
+        return Ok(Chosen {
+            llm: load_embedded(settings, &file).await?,
+            sentence,
+            turned: None,
+        });
     }
     let probe = Ollama::probe(&settings.ollama_host).await;
     let model = match &probe {
@@ -276,9 +309,21 @@ pub async fn llm(settings: &Settings) -> Result<(Arc<dyn Llm>, String), Failure>
             if let Err(error) = ollama.warm_up(Some(&system_prompt(settings))).await {
                 warn!(%error, "the language model could not be warmed up");
             }
-            Ok((Arc::new(ollama), choice.sentence))
+            let (llm, turned) = match allowed {
+                Embedded::Ready => with_fallback(Arc::new(ollama), settings, &file),
+                Embedded::NoFile | Embedded::NotBuilt => (Arc::new(ollama) as Arc<dyn Llm>, None),
+            };
+            Ok(Chosen {
+                llm,
+                sentence: choice.sentence,
+                turned,
+            })
         }
-        Answering::Embedded => Ok((load_embedded(settings, &file).await?, choice.sentence)),
+        Answering::Embedded => Ok(Chosen {
+            llm: load_embedded(settings, &file).await?,
+            sentence: choice.sentence,
+            turned: None,
+        }),
         Answering::Nobody => Err(Failure::remote(choice.sentence)),
     }
 }
@@ -301,12 +346,43 @@ fn embedded_file(settings: &Settings) -> std::path::PathBuf {
 }
 
 #[cfg(feature = "embedded-llm")]
-async fn load_embedded(settings: &Settings, file: &Path) -> Result<Arc<dyn Llm>, Failure> {
-    use crate::llm::embedded::{EmbeddedConfig, EmbeddedLlm};
+fn embedded_config(settings: &Settings, file: &Path) -> EmbeddedConfig {
     let threads = settings
         .threads
         .or_else(|| std::thread::available_parallelism().ok());
-    let config = EmbeddedConfig::new(file, threads.map_or(2, |n| n.get().min(8)));
+    EmbeddedConfig::new(file, threads.map_or(2, |n| n.get().min(8)))
+}
+
+/// The model in `file` behind `first`.
+#[cfg(feature = "embedded-llm")]
+fn with_fallback(
+    first: Arc<dyn Llm>,
+    settings: &Settings,
+    file: &Path,
+) -> (Arc<dyn Llm>, Option<watch::Receiver<Turned>>) {
+    let config = embedded_config(settings, file);
+    let name = embedded::name_of(file);
+    let second = Lazy::new(name, move || {
+        let model = EmbeddedLlm::load(config.clone())?;
+        Ok(Arc::new(model) as Arc<dyn Llm>)
+    });
+    let both = Fallback::new(first, Arc::new(second));
+    let turned = both.turned();
+    (Arc::new(both), Some(turned))
+}
+
+#[cfg(not(feature = "embedded-llm"))]
+fn with_fallback(
+    first: Arc<dyn Llm>,
+    _: &Settings,
+    _: &Path,
+) -> (Arc<dyn Llm>, Option<watch::Receiver<Turned>>) {
+    (first, None)
+}
+
+#[cfg(feature = "embedded-llm")]
+async fn load_embedded(settings: &Settings, file: &Path) -> Result<Arc<dyn Llm>, Failure> {
+    let config = embedded_config(settings, file);
     let loaded = tokio::task::spawn_blocking(move || EmbeddedLlm::load(config))
         .await
         .map_err(|e| {

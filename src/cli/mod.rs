@@ -151,7 +151,7 @@ async fn converse(args: talk::Args, mut settings: Settings) -> Result<ExitCode, 
     let app = App::build(settings).await?;
     eprintln!("caal: {}", app.greeting());
     let setting = app.conversation(args.turn(TurnConfig::default()), args.wake.as_deref())?;
-    talk::run(&args, setting).await
+    talk::run(&args, setting, app.turned()).await
 }
 
 /// Resolves when the process is asked to stop: Ctrl-C or SIGTERM.

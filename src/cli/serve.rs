@@ -9,12 +9,13 @@ use tokio::{
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{Failure, talk};
 use crate::{
     app::{self, App},
     http::{self, Local, Readiness},
+    llm::choice::Turned,
     local::{
         Log, Setting, Watch,
         device::{self, DeviceError, Devices, Missing},
@@ -184,6 +185,7 @@ async fn serve(
     tasks: &mut JoinSet<Part>,
 ) -> Result<ExitCode, Failure> {
     let mut problem = None;
+    let mut turned = app.turned();
     // One for all rounds: a signal between two of them must not be missed.
     let stopped = super::stop_signal();
     tokio::pin!(stopped);
@@ -197,6 +199,7 @@ async fn serve(
                 problem = Some(reason);
             }
             Ok(()) = devices.changed() => {}
+            news = turned_over(&mut turned) => warn!("{news}"),
         }
         let mut parts = app.parts();
         parts.local = devices
@@ -212,6 +215,16 @@ async fn serve(
             });
         readiness.send_replace(Readiness::Ready(parts));
     }
+}
+
+/// Resolves when another language model has taken over, with a sentence about it.
+async fn turned_over(turned: &mut Option<watch::Receiver<Turned>>) -> String {
+    if let Some(turned) = turned
+        && turned.changed().await.is_ok()
+    {
+        return talk::news(&turned.borrow_and_update());
+    }
+    std::future::pending().await
 }
 
 /// Why the local conversation has ended; the end of anything else is an error.

@@ -1,21 +1,25 @@
 //! `caal talk`: a spoken conversation through microphone and speakers, or through files.
 
 use std::{
-    io::IsTerminal,
+    io::{IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
+
+use tokio::sync::watch;
 
 use super::{Failure, stop_signal};
 use crate::{
     audio::{self, Hz16k, Pcm, wav},
     fault::Fault,
+    llm::choice::Turned,
     local::{
-        Setting,
+        Setting, Watch,
         device::{self, DeviceError, Devices, Missing},
         display::{Display, Style},
         file::{self, Options, Speed},
     },
+    session::Effect,
     turn::{Activation, Duplex, TurnConfig},
 };
 
@@ -106,27 +110,69 @@ pub(super) fn activation(wake: Option<&str>) -> Activation {
     }
 }
 
-/// Holds the conversation. `setting` follows [`Args::turn`], [`Args::wake`] and [`Args::voice`].
+/// Holds the conversation. `setting` follows [`Args::turn`], [`Args::wake`] and [`Args::voice`];
+/// `turned` says when another language model takes over.
 ///
 /// # Errors
 ///
 /// What [`Failure`] says.
-pub async fn run(args: &Args, setting: Setting) -> Result<ExitCode, Failure> {
-    let mut display = Display::new(std::io::stdout(), style(args.json));
+pub async fn run(
+    args: &Args,
+    setting: Setting,
+    turned: Option<watch::Receiver<Turned>>,
+) -> Result<ExitCode, Failure> {
+    let mut watch = Telling {
+        display: Display::new(std::io::stdout(), style(args.json)),
+        turned,
+    };
     let result = match (&args.input_file, &args.out) {
-        (Some(input), Some(out)) => with_file(args, setting, &mut display, (input, out)).await,
-        _ => device::talk(setting, &args.devices(), &mut display, stop_signal())
+        (Some(input), Some(out)) => with_file(args, setting, &mut watch, (input, out)).await,
+        _ => device::talk(setting, &args.devices(), &mut watch, stop_signal())
             .await
             .map_err(Failure::from),
     };
-    display.finish();
+    watch.display.finish();
     result.map(|()| ExitCode::SUCCESS)
+}
+
+/// The display, which also tells once that another language model has taken over.
+struct Telling<W> {
+    display: Display<W>,
+    turned: Option<watch::Receiver<Turned>>,
+}
+
+impl<W: Write + Send> Watch for Telling<W> {
+    fn effect(&mut self, effect: &Effect) {
+        if let Some(turned) = &mut self.turned
+            && turned.has_changed().unwrap_or(false)
+        {
+            let news = news(&turned.borrow_and_update());
+            self.display.note(&news);
+        }
+        self.display.effect(effect);
+    }
+
+    fn level(&mut self, rms: f32) {
+        self.display.level(rms);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.display.note(text);
+    }
+}
+
+/// What the user is told when another language model answers.
+pub(super) fn news(turned: &Turned) -> String {
+    match turned {
+        Turned::First => "Ollama answers again.".to_owned(),
+        Turned::Second { why } => why.clone(),
+    }
 }
 
 async fn with_file(
     args: &Args,
     setting: Setting,
-    display: &mut Display<std::io::Stdout>,
+    watch: &mut dyn Watch,
     (input, out): (&Path, &Path),
 ) -> Result<(), Failure> {
     let recording: Pcm<Hz16k> = audio::resample(&wav::read(input)?);
@@ -137,7 +183,7 @@ async fn with_file(
     };
     let options = Options { speed, echo: 0.0 };
     let answer = tokio::select! {
-        answer = file::talk(&recording, setting, options, display) => answer,
+        answer = file::talk(&recording, setting, options, watch) => answer,
         () = stop_signal() => {
             return Err(Failure { message: "stopped before the end".to_owned(), fault: Fault::Busy });
         }

@@ -14,7 +14,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use tokio::{sync::watch, time::Instant};
-use tracing::{info, warn};
+use tracing::debug;
 
 use super::{ChatRequest, Delta, Llm, LlmError, ollama::ModelInfo};
 
@@ -158,7 +158,8 @@ impl Fallback {
         }
     }
 
-    /// Who answers, as it changes: a change is what the user is told.
+    /// Who answers, as it changes. A change is what the user is told by whoever shows the
+    /// conversation: it is not spoken, so that the answer does not wait for it.
     pub fn turned(&self) -> watch::Receiver<Turned> {
         self.state.turned.subscribe()
     }
@@ -184,7 +185,7 @@ impl State {
             first_time
         });
         if told {
-            warn!("{why}");
+            debug!("{why}");
         }
     }
 
@@ -194,7 +195,7 @@ impl State {
             .turned
             .send_if_modified(|turned| std::mem::replace(turned, Turned::First) != Turned::First);
         if back {
-            info!("{first} answers again");
+            debug!("{first} answers again");
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod choice;
 #[cfg(feature = "embedded-llm")]
 pub mod embedded;
 pub mod history;
+pub mod lazy;
 pub mod ollama;
 pub mod prompt;
 pub mod stream;

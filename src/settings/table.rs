@@ -115,7 +115,7 @@ pub const ROWS: &[Row] = &[
         "LLM_PROVIDER",
         Kind::Choice(&["auto", "ollama", "embedded"]),
         "auto",
-        "Who answers. `auto`: Ollama when it answers, else the model inside the binary.",
+        "Who answers. `auto`: Ollama when it answers, else the model inside the binary, also when Ollama is lost later.",
     ),
     row(
         "ollama_host",

@@ -92,3 +92,63 @@ async fn a_sentence_that_one_began_the_other_does_not_end() {
     said(&both).await.expect_err("it broke off");
     assert!(second.seen().is_empty());
 }
+
+/// The models as the program chooses them: an Ollama that is there at the start and gone between two
+/// turns, with the real embedded model behind it.
+#[cfg(feature = "embedded-llm")]
+#[tokio::test]
+async fn an_ollama_that_is_lost_between_two_turns_leaves_the_second_to_the_embedded_model() {
+    use caal::settings::{Settings, Sources};
+
+    let server = Scripted::with(|seen| {
+        if seen.head.starts_with("GET /api/tags") {
+            let tags = br#"{"models":[{"name":"m:latest","size":1}]}"#;
+            return response("200 OK", "application/json", &[tags]);
+        }
+        streamed(&[answer(&["I am Ollama."]).as_bytes()])
+    })
+    .await;
+    let settings = |provider: &str| {
+        let models = crate::support::models().display().to_string();
+        let set = [
+            ("OLLAMA_HOST", server.url()),
+            ("LLM_PROVIDER", provider.to_owned()),
+            ("CAAL_MODELS", models),
+        ];
+        Settings::resolve(&Sources {
+            environment: set.map(|(key, value)| (key.to_owned(), value)).into(),
+            ..Sources::default()
+        })
+        .expect("settings")
+    };
+    let chosen = caal::app::llm(&settings("auto")).await.expect("a model");
+    let alone = caal::app::llm(&settings("ollama")).await.expect("a model");
+    assert!(
+        alone.turned.is_none(),
+        "who wants Ollama only gets no other"
+    );
+    let mut turned = chosen.turned.expect("there is another");
+    assert_eq!(said(&*chosen.llm).await.expect("an answer"), "I am Ollama.");
+    assert!(!turned.has_changed().expect("it lives"));
+
+    drop(server);
+    // The first words are enough: the rest is its contract's.
+    let question = ChatRequest {
+        messages: vec![Message::User("Who are you?".to_owned())],
+    };
+    let begins = async || chosen.llm.chat(question.clone()).next().await;
+    assert!(matches!(begins().await, Some(Ok(Delta::Text(_)))));
+    assert!(turned.has_changed().expect("it lives"));
+    let Turned::Second { why } = turned.borrow_and_update().clone() else {
+        panic!("it has turned");
+    };
+    assert!(
+        why.contains("ollama serve") && why.contains("embedded"),
+        "{why}"
+    );
+    assert!(chosen.llm.name().contains("embedded"));
+    assert!(matches!(begins().await, Some(Ok(_))));
+    assert!(!turned.has_changed().expect("it lives"), "told once");
+    let error = said(&*alone.llm).await.expect_err("nobody else");
+    assert!(error.to_string().contains("does not answer"), "{error}");
+}

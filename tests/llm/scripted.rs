@@ -33,6 +33,8 @@ pub(crate) struct Seen {
     pub(crate) body: serde_json::Value,
 }
 
+type Script = dyn Fn(&Seen) -> Vec<Step> + Send + Sync;
+
 /// The server. Dropping it ends it.
 pub(crate) struct Scripted {
     address: SocketAddr,
@@ -44,6 +46,12 @@ pub(crate) struct Scripted {
 impl Scripted {
     /// Every connection gets `steps`.
     pub(crate) async fn start(steps: Vec<Step>) -> Self {
+        Self::with(move |_| steps.clone()).await
+    }
+
+    /// Every connection gets what `steps` says to its request.
+    pub(crate) async fn with(steps: impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        let steps: Arc<Script> = Arc::new(steps);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -86,13 +94,14 @@ impl Scripted {
 
 async fn serve(
     mut socket: TcpStream,
-    steps: Vec<Step>,
+    steps: Arc<Script>,
     log: Arc<Mutex<Vec<Seen>>>,
     leave: watch::Sender<usize>,
 ) {
     let Some(seen) = read_request(&mut socket).await else {
         return;
     };
+    let steps = steps(&seen);
     log.lock().expect("no panic").push(seen);
     for step in steps {
         match step {

@@ -16,7 +16,7 @@ mod tokens;
 mod weights;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -109,6 +109,12 @@ const QUEUE: usize = 4;
 /// Pieces of an answer that wait for the listener. When full, the engine waits.
 const PIECES: usize = 32;
 
+/// What the model in this file is called.
+pub fn name_of(path: &Path) -> String {
+    let file = path.file_stem().unwrap_or_default();
+    format!("embedded {}", file.to_string_lossy())
+}
+
 impl EmbeddedLlm {
     /// Loads the model. Blocks for its time (about a second for 135 million weights): call it at
     /// start-up, on a thread that may wait.
@@ -118,8 +124,7 @@ impl EmbeddedLlm {
     /// [`LlmError::BadModel`] when the file is missing, damaged or of a kind that is not supported.
     pub fn load(config: EmbeddedConfig) -> Result<Self, LlmError> {
         let last = Arc::new(Mutex::new(Run::default()));
-        let file = config.path.file_stem().unwrap_or_default();
-        let name = format!("embedded {}", file.to_string_lossy());
+        let name = name_of(&config.path);
         let log = last.clone();
         let engine = Engine::start(
             "language model",
