@@ -1,10 +1,17 @@
 //! Composition root: the only file (beside `cli` and tests) that names Whisper, Kokoro, Ollama, ….
 //! Turns settings into running engines.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tokio::sync::watch;
-use tracing::warn;
+#[cfg(feature = "embedded-llm")]
+use futures_util::FutureExt as _;
+use futures_util::{StreamExt as _, future::BoxFuture};
+use tokio::{sync::watch, task::JoinSet};
+use tracing::{debug, warn};
 
 #[cfg(feature = "embedded-llm")]
 use crate::llm::{
@@ -18,7 +25,7 @@ use crate::{
     engine::{Device, Runtime, RuntimeError},
     http::Parts,
     llm::{
-        Llm,
+        Llm, LlmError,
         choice::{Answering, Embedded, Turned, choose},
         history::Limits,
         ollama::{Ollama, OllamaConfig},
@@ -29,7 +36,7 @@ use crate::{
     session::{Clock, Ear, EarConfig, EarModels, Engines, SessionConfig},
     settings::{LlmProvider, Settings},
     stt::{Language, Stt, WhisperConfig, WhisperStt},
-    tts::{Clauses, Dictionary, KokoroConfig, KokoroTts, Tts},
+    tts::{Clauses, Dictionary, KokoroConfig, KokoroTts, SpeakRequest, Tts},
     turn::TurnConfig,
     vad::Silero,
     wake::{self, EnergyConfig, GateConfig, Gated, OpenWakeWord},
@@ -46,6 +53,8 @@ pub struct App {
     /// Who answers, and how to get a better one.
     sentence: String,
     turned: Option<watch::Receiver<Turned>>,
+    /// What goes on after the start; ends with the app.
+    _warming: JoinSet<()>,
 }
 
 /// A language model, chosen.
@@ -56,11 +65,17 @@ pub struct Chosen {
     pub sentence: String,
     /// Changes when another takes over; none where there is no other.
     pub turned: Option<watch::Receiver<Turned>>,
+    /// Makes its first answer as fast as the later ones; for afterwards. Dropped, it is not done.
+    pub warm_up: Option<BoxFuture<'static, Result<(), LlmError>>>,
 }
 
 impl App {
     /// Loads every engine that a conversation needs, all at once. Blocking work runs on threads of
     /// its own.
+    ///
+    /// Then every engine answers. Two things go on behind it, about a second on two cores: the voice
+    /// says a word to nobody, and the embedded model reads the system prompt. Whoever asks by voice
+    /// does not notice: a question takes longer to be said and understood.
     ///
     /// # Errors
     ///
@@ -81,16 +96,20 @@ impl App {
             llm,
             sentence,
             turned,
+            warm_up,
         } = llm?;
         let (Loaded::Stt(stt), Loaded::Tts(tts)) = (stt?, tts?) else {
             unreachable!("each thread loads its own kind")
         };
+        let mut warming = JoinSet::new();
+        warming.spawn(warm(tts.clone(), warm_up));
         Ok(Self {
             settings,
             runtime,
             engines: Engines { stt, llm, tts },
             sentence,
             turned,
+            _warming: warming,
         })
     }
 
@@ -177,6 +196,34 @@ impl App {
             ),
         })
     }
+}
+
+/// What nobody waits for at the start. A failure shows again, to whoever asks next.
+async fn warm(tts: Arc<dyn Tts>, llm: Option<BoxFuture<'static, Result<(), LlmError>>>) {
+    let started = Instant::now();
+    let voice = async {
+        let request = SpeakRequest {
+            text: "Hello.".to_owned(),
+            voice: String::new(),
+            speed: 1.0,
+            pause: Duration::ZERO,
+        };
+        let mut sound = tts.speak(request);
+        while let Some(piece) = sound.next().await {
+            if let Err(error) = piece {
+                warn!(%error, "the voice could not be warmed up");
+            }
+        }
+    };
+    let model = async {
+        if let Some(warm_up) = llm
+            && let Err(error) = warm_up.await
+        {
+            warn!(%error, "the language model could not be warmed up");
+        }
+    };
+    futures_util::join!(voice, model);
+    debug!(took = ?started.elapsed(), "warm");
 }
 
 enum Loaded {
@@ -276,11 +323,7 @@ pub async fn llm(settings: &Settings) -> Result<Chosen, Failure> {
             ));
         }
         let sentence = "The small built-in model answers, as set.".to_owned();
-        return Ok(Chosen {
-            llm: load_embedded(settings, &file).await?,
-            sentence,
-            turned: None,
-        });
+        return load_embedded(settings, &file, sentence).await;
     }
     let probe = Ollama::probe(&settings.ollama_host).await;
     let model = match &probe {
@@ -317,13 +360,10 @@ pub async fn llm(settings: &Settings) -> Result<Chosen, Failure> {
                 llm,
                 sentence: choice.sentence,
                 turned,
+                warm_up: None,
             })
         }
-        Answering::Embedded => Ok(Chosen {
-            llm: load_embedded(settings, &file).await?,
-            sentence: choice.sentence,
-            turned: None,
-        }),
+        Answering::Embedded => load_embedded(settings, &file, choice.sentence).await,
         Answering::Nobody => Err(Failure::remote(choice.sentence)),
     }
 }
@@ -381,7 +421,11 @@ fn with_fallback(
 }
 
 #[cfg(feature = "embedded-llm")]
-async fn load_embedded(settings: &Settings, file: &Path) -> Result<Arc<dyn Llm>, Failure> {
+async fn load_embedded(
+    settings: &Settings,
+    file: &Path,
+    sentence: String,
+) -> Result<Chosen, Failure> {
     let config = embedded_config(settings, file);
     let loaded = tokio::task::spawn_blocking(move || EmbeddedLlm::load(config))
         .await
@@ -391,8 +435,13 @@ async fn load_embedded(settings: &Settings, file: &Path) -> Result<Arc<dyn Llm>,
             ))
         })?;
     let model = loaded?;
-    model.warm_up(&system_prompt(settings)).await?;
-    Ok(Arc::new(model))
+    let (reader, system) = (model.clone(), system_prompt(settings));
+    Ok(Chosen {
+        llm: Arc::new(model),
+        sentence,
+        turned: None,
+        warm_up: Some(async move { reader.warm_up(&system).await }.boxed()),
+    })
 }
 
 #[cfg(not(feature = "embedded-llm"))]
@@ -400,7 +449,7 @@ async fn load_embedded(settings: &Settings, file: &Path) -> Result<Arc<dyn Llm>,
     clippy::unused_async,
     reason = "the same signature as with the feature"
 )]
-async fn load_embedded(_: &Settings, _: &Path) -> Result<Arc<dyn Llm>, Failure> {
+async fn load_embedded(_: &Settings, _: &Path, _: String) -> Result<Chosen, Failure> {
     Err(Failure::request(
         "this caal was built without a language model inside; build it with --features embedded-llm",
     ))
