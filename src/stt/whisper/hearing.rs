@@ -46,8 +46,8 @@ pub(crate) trait Acoustics: Send {
     /// Forgets the tokens, not the sound.
     fn rewind(&mut self) -> Result<(), SttError>;
 
-    /// Says `tokens` and returns the logits after each of those numbered in `wanted` (none smaller than the one before), one
-    /// vector of the vocabulary's length after the other.
+    /// Says `tokens` and returns the logits after each of those numbered in `wanted` (none smaller
+    /// than the one before), one vector of the vocabulary's length after the other.
     fn say(&mut self, tokens: &[u32], wanted: &[usize]) -> Result<Vec<f32>, SttError>;
 }
 
@@ -262,8 +262,10 @@ impl Whisper {
             }
             let attempt = self.attempt(samples, context, job)?;
             let finished = attempt.sound && !self.doubtful(&attempt, samples);
-            // What ended well is never given up for what did not.
-            if attempt.sound || kept.as_ref().is_none_or(|a| !a.sound) {
+            if kept
+                .as_ref()
+                .is_none_or(|k| self.replaces(&attempt, k, samples))
+            {
                 kept = Some(attempt);
             }
             if finished || (job.abandoned)() {
@@ -280,11 +282,31 @@ impl Whisper {
 
     /// Whether `attempt` may have misheard `samples` or left out their end.
     fn doubtful(&self, attempt: &Attempt, samples: &[f32]) -> bool {
+        speech::doubtful(&attempt.evidence()) || self.broke_off(attempt, samples)
+    }
+
+    /// Whether speech seems to go on after the last word.
+    fn broke_off(&self, attempt: &Attempt, samples: &[f32]) -> bool {
         let seconds = samples.len() as f64 / f64::from(Hz16k::HZ);
         let (stretches, _) = segments(&self.vocabulary, &attempt.tokens, seconds, false);
-        let until = stretches.last().map_or(0.0, |s| s.end);
-        let until = ((until * f64::from(Hz16k::HZ)) as usize).min(samples.len());
-        speech::doubtful(&attempt.evidence()) || speech::goes_on(samples, until)
+        let Some(last) = stretches.last() else {
+            return false;
+        };
+        let until = (last.end * f64::from(Hz16k::HZ)) as usize;
+        judge(&attempt.evidence()) == Verdict::Speech && speech::goes_on(samples, until)
+    }
+
+    /// Whether what was heard again is taken instead of what was kept.
+    fn replaces(&self, again: &Attempt, kept: &Attempt, samples: &[f32]) -> bool {
+        match (again.sound, kept.sound) {
+            // What ended well is never given up for what did not.
+            (false, true) => false,
+            (_, false) => true,
+            (true, true) if self.broke_off(kept, samples) => {
+                judge(&again.evidence()) == Verdict::Speech
+            }
+            (true, true) => speech::replaces(&again.evidence(), &kept.evidence()),
+        }
     }
 
     fn attempt(
@@ -329,6 +351,7 @@ impl Whisper {
         let mut attempt = Attempt {
             tokens: Vec::new(),
             logprob_sum: 0.0,
+            certainty: (0.0, 0),
             no_speech,
             ended: false,
             sound: false,
@@ -342,6 +365,10 @@ impl Whisper {
                 last_timestamp,
             );
             attempt.logprob_sum += next.logprob;
+            if !self.vocabulary.is_timestamp(next.token) {
+                attempt.certainty.0 += next.logprob;
+                attempt.certainty.1 += 1;
+            }
             job.timings.steps += 1;
             if next.token == special.end {
                 attempt.ended = true;
@@ -393,6 +420,8 @@ impl Spoken {
 struct Attempt {
     tokens: Vec<u32>,
     logprob_sum: f32,
+    /// The sum and the number of the log-probabilities of all but the timestamps.
+    certainty: (f32, usize),
     no_speech: f32,
     /// Whether the model ended by itself, below the ceiling.
     ended: bool,
@@ -424,7 +453,141 @@ impl Attempt {
         speech::Evidence {
             no_speech: self.no_speech,
             logprob: self.logprob_sum / (self.tokens.len() + 1) as f32,
+            certainty: self.certainty.0 / self.certainty.1.max(1) as f32,
             circle_only: self.circle_only,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// What is said in one context: (token, log-probability), the end included.
+    type Script = Vec<(u32, f32)>;
+
+    /// Networks that say what is written for the context in which they hear.
+    struct Scripted {
+        vocabulary: usize,
+        scripts: Vec<(usize, Script)>,
+        at: Option<(Script, usize)>,
+        heard: Arc<Mutex<Vec<usize>>>,
+    }
+
+    impl Acoustics for Scripted {
+        fn hear(&mut self, _: &[f32], context: usize, _: &mut Timings) -> Result<(), SttError> {
+            self.heard.lock().expect("one thread").push(context);
+            let script = self.scripts.iter().find(|(c, _)| *c == context);
+            self.at = Some((script.expect("a script for the context").1.clone(), 0));
+            Ok(())
+        }
+
+        fn rewind(&mut self) -> Result<(), SttError> {
+            Ok(())
+        }
+
+        fn say(&mut self, _: &[u32], wanted: &[usize]) -> Result<Vec<f32>, SttError> {
+            let (script, at) = self.at.as_mut().expect("it heard first");
+            let (token, logprob) = script[*at];
+            *at += 1;
+            // The rest of the probability lies on one text token.
+            let mut logits = vec![-30.0; self.vocabulary];
+            logits[OTHER] = (1.0 - logprob.exp()).max(1e-9).ln();
+            logits[token as usize] = logprob;
+            // After the start token: hardly any probability of "no speech".
+            let mut all = vec![0.0; self.vocabulary * (wanted.len() - 1)];
+            all.extend(logits);
+            Ok(all)
+        }
+    }
+
+    const OTHER: usize = 70;
+    const SURE: f32 = -0.05;
+    const UNSURE: f32 = -0.65;
+
+    /// `words` from 0.0 s to `end` (in 20 ms), each with `logprob`.
+    fn script(v: &Vocabulary, words: &[u32], end: u32, logprob: f32) -> Script {
+        let stamp = |n| v.special.first_timestamp + n;
+        let mut script = vec![(stamp(0), SURE)];
+        script.extend(words.iter().map(|&w| (w, logprob)));
+        script.extend([(stamp(end), SURE), (v.special.end, SURE)]);
+        script
+    }
+
+    /// What is heard of 2 s of a tone, and in which contexts.
+    fn heard(scripts: &dyn Fn(&Vocabulary) -> Vec<(usize, Script)>) -> (String, Vec<usize>) {
+        let vocabulary = Vocabulary::for_tests(200);
+        let contexts = Arc::new(Mutex::new(Vec::new()));
+        let networks = Scripted {
+            vocabulary: vocabulary.len(),
+            scripts: scripts(&vocabulary),
+            at: None,
+            heard: Arc::clone(&contexts),
+        };
+        let sizes = Sizes {
+            mels: 80,
+            width: 512,
+            encoder_heads: 8,
+            decoder_heads: 8,
+            encoder_layers: 1,
+            decoder_layers: 1,
+            audio_context: 1500,
+            text_context: 448,
+            vocabulary: vocabulary.len(),
+        };
+        let context = Context::Clip {
+            margin: 192,
+            least: 384,
+        };
+        let mut whisper = Whisper::new(
+            "scripted".into(),
+            Box::new(networks),
+            sizes,
+            vocabulary,
+            context,
+        );
+        let tone = (0..32_000).map(|i| 0.2 * (i as f32 * 0.3).sin()).collect();
+        let options = Options {
+            language: Language::Code("en".into()),
+            prompt: String::new(),
+        };
+        let (transcript, _) = whisper
+            .transcribe(&Pcm::new(tone), &options, &|| false)
+            .expect("it hears");
+        let contexts = contexts.lock().expect("one thread").clone();
+        (transcript.text, contexts)
+    }
+
+    #[test]
+    fn sure_words_are_heard_once() {
+        let (text, contexts) = heard(&|v| vec![(384, script(v, &[65, 66], 95, SURE))]);
+        assert_eq!((text.len(), contexts), (2, vec![384]));
+    }
+
+    #[test]
+    fn unsure_words_are_heard_again_in_the_whole_context_and_the_surer_ones_stay() {
+        let two = |v: &Vocabulary, again| {
+            vec![
+                (384, script(v, &[65, 66], 95, UNSURE)),
+                (1500, script(v, &[67, 68, 69], 95, again)),
+            ]
+        };
+        let (text, contexts) = heard(&|v| two(v, SURE));
+        assert_eq!((text.len(), contexts), (3, vec![384, 1500]));
+        let (text, _) = heard(&|v| two(v, UNSURE - 0.03));
+        assert_eq!(text.len(), 2, "the second hearing was less sure");
+    }
+
+    #[test]
+    fn a_sentence_that_broke_off_is_heard_again() {
+        let (text, contexts) = heard(&|v| {
+            vec![
+                (384, script(v, &[65, 66], 40, SURE)),
+                (1500, script(v, &[65, 66, 67], 95, SURE - 0.1)),
+            ]
+        });
+        assert_eq!((text.len(), contexts), (3, vec![384, 1500]));
     }
 }
