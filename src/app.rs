@@ -166,7 +166,10 @@ impl App {
             },
             language: language(&settings.language),
             hints: settings.stt_prompt.clone(),
-            system: system_prompt(settings),
+            system: {
+                let settings = settings.clone();
+                Arc::new(move || system_prompt(&settings))
+            },
             frame: Arc::new(|words| prompt::user_message(words, &now())),
             history: history_limits(settings),
             voice: settings.voice.clone(),

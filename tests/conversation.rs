@@ -119,7 +119,7 @@ async fn talk(sound: &Pcm<Hz16k>, duplex: Duplex, word: Option<&str>, echo: f32)
             endpoint: EndpointConfig::default(),
             language: Language::default(),
             hints: String::new(),
-            system: String::new(),
+            system: Arc::new(String::new),
             frame: Arc::new(str::to_owned),
             history: Limits::default(),
             voice: String::new(),

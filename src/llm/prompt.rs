@@ -5,8 +5,8 @@
 //! stand late. The default template holds its fixed text first and only the *day* last; the time of
 //! day rides at the head of each user message ([`user_message`]), where it stays as it was said: the
 //! beginning of the next request is then, byte for byte, the last request. A template of the user's
-//! own may place `{{CURRENT_DATE_CONTEXT}}` anywhere; it is then best filled in once per
-//! conversation, as CAAL always did.
+//! own may place `{{CURRENT_DATE_CONTEXT}}` anywhere, and pays for it: filled in with every question, it
+//! has all of the prompt read anew every minute.
 
 use std::fmt::Write as _;
 

@@ -61,8 +61,10 @@ pub struct SessionConfig {
     pub language: Language,
     /// Names and spellings for the transcription.
     pub hints: String,
-    /// What the assistant is told about itself.
-    pub system: String,
+    /// What the assistant is told about itself: asked for with every question, because a conversation
+    /// may go on for days. The same text as long as nothing changes that it speaks of (the day):
+    /// engines keep what they have read.
+    pub system: Arc<dyn Fn() -> String + Send + Sync>,
     /// The user's words as the model gets them: with the time of day, say.
     pub frame: Arc<dyn Fn(&str) -> String + Send + Sync>,
     /// How much of the conversation the model sees.
@@ -518,7 +520,7 @@ impl Session {
                 let mut asked = self.history.clone();
                 asked.user_said(&framed);
                 (
-                    Script::Ask(asked.request(&self.config.system)),
+                    Script::Ask(asked.request(&(self.config.system)())),
                     Some(framed),
                 )
             }

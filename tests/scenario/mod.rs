@@ -119,6 +119,31 @@ async fn an_interruption_is_silence_within_a_frame_and_history_keeps_what_was_he
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_conversation_that_goes_on_over_midnight_knows_the_new_day() {
+    let midnight = std::sync::atomic::AtomicBool::new(false);
+    let system = move || {
+        let is_tomorrow = midnight.swap(true, std::sync::atomic::Ordering::Relaxed);
+        format!(
+            "Today is {}.",
+            if is_tomorrow { "Monday" } else { "Sunday" }
+        )
+    };
+    let told = question()
+        .answers(FOX)
+        .says(5_000, 6_500, "stop")
+        .with(|story| story.system = std::sync::Arc::new(system))
+        .play()
+        .await;
+    let days: Vec<_> = told
+        .requests
+        .iter()
+        .map(|r| r.messages[0].clone())
+        .collect();
+    let day = |text: &str| Message::System(text.to_owned());
+    assert_eq!(days, [day("Today is Sunday."), day("Today is Monday.")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cough_hushes_and_the_answer_goes_on() {
     let told = question().answers(FOX).coughs(5_000, 5_250).play().await;
     told.has("hush 1")

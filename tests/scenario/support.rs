@@ -54,6 +54,8 @@ pub(crate) struct Story {
     /// Sound per character of spoken text.
     pub(crate) per_letter: Duration,
     requests: Arc<Mutex<Vec<ChatRequest>>>,
+    /// What the assistant is told about itself.
+    pub(crate) system: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 /// How an engine behaves.
@@ -147,6 +149,7 @@ impl Story {
             answer: "It is noon. ",
             per_letter: ms(60),
             requests: Arc::default(),
+            system: Arc::new(|| "Be brief.".to_owned()),
         }
     }
 
@@ -212,7 +215,7 @@ impl Story {
             },
             language: Language::default(),
             hints: String::new(),
-            system: "Be brief.".to_owned(),
+            system: self.system.clone(),
             frame: Arc::new(str::to_owned),
             history: Limits::default(),
             voice: String::new(),
