@@ -9,15 +9,14 @@ use axum::{
 use serde::Serialize;
 use tokio::sync::watch;
 
-/// Where the server stands on its way to answering.
+/// Where the server stands on its way to answering. One whose models cannot be loaded ends with the
+/// reason, so there is no state for that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// Models are being loaded.
     Loading,
     /// Ready to answer.
     Ready(Parts),
-    /// Cannot answer; the reason is a sentence for people.
-    Failed(String),
     /// Asked to stop; finishing what is under way.
     Draining,
 }
@@ -71,7 +70,7 @@ async fn health() -> impl IntoResponse {
     Json(serde_json::json!({ "status": "healthy", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// `GET /ready`: 200 when models are loaded, else 503 with the reason.
+/// `GET /ready`: 200 when models are loaded, else 503.
 async fn ready(axum::extract::State(state): axum::extract::State<State>) -> impl IntoResponse {
     let readiness = state.readiness.borrow().clone();
     let (status, body) = match readiness {
@@ -82,10 +81,6 @@ async fn ready(axum::extract::State(state): axum::extract::State<State>) -> impl
         Readiness::Loading => (
             StatusCode::SERVICE_UNAVAILABLE,
             serde_json::json!({ "status": "loading" }),
-        ),
-        Readiness::Failed(reason) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            serde_json::json!({ "status": "failed", "detail": reason }),
         ),
         Readiness::Draining => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -137,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ready_names_the_engines_and_a_failure_its_reason() {
+    async fn ready_names_the_engines_and_the_devices() {
         let parts = Parts {
             stt: "whisper".into(),
             ..Parts::default()
@@ -155,8 +150,6 @@ mod tests {
         let (_, body) = get(Readiness::Ready(Parts { local, ..parts }), "/ready").await;
         assert!(body.contains("\"microphone\":null"), "{body}");
         assert!(body.contains("\"loudspeaker\":\"Speakers\""), "{body}");
-        let (_, body) = get(Readiness::Failed("no model".into()), "/ready").await;
-        assert!(body.contains("no model"), "{body}");
     }
 
     #[tokio::test]
