@@ -7,16 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-#[cfg(feature = "embedded-llm")]
-use futures_util::FutureExt as _;
-use futures_util::{StreamExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use tokio::{sync::watch, task::JoinSet};
 use tracing::{debug, warn};
 
 #[cfg(feature = "embedded-llm")]
 use crate::llm::{
-    choice::Fallback,
     embedded::{self, EmbeddedConfig, EmbeddedLlm},
+    fallback::Fallback,
     lazy::Lazy,
 };
 use crate::{
@@ -26,7 +24,8 @@ use crate::{
     http::Parts,
     llm::{
         Llm, LlmError,
-        choice::{Answering, Embedded, Turned, choose},
+        choice::{Answering, Embedded, choose},
+        fallback::Turned,
         history::Limits,
         ollama::{Ollama, OllamaConfig},
         prompt::{self, Moment},
@@ -74,8 +73,9 @@ impl App {
     /// its own.
     ///
     /// Then every engine answers. Two things go on behind it, about a second on two cores: the voice
-    /// says a word to nobody, and the embedded model reads the system prompt. Whoever asks by voice
-    /// does not notice: a question takes longer to be said and understood.
+    /// says a word to nobody, and the language model reads the system prompt. Whoever asks by voice
+    /// does not notice: a question takes longer to be said and understood. Only an Ollama that must
+    /// first load a large model takes longer, and its first question waits for that.
     ///
     /// # Errors
     ///
@@ -351,19 +351,9 @@ pub async fn llm(settings: &Settings) -> Result<Chosen, Failure> {
                 temperature: settings.temperature,
                 ..OllamaConfig::default()
             })?;
-            // A cold model costs the first question many seconds; loading goes on if this fails.
-            if let Err(error) = ollama.warm_up(Some(&system_prompt(settings))).await {
-                warn!(%error, "the language model could not be warmed up");
-            }
-            let (llm, turned) = match allowed {
-                Embedded::Ready => with_fallback(Arc::new(ollama), settings, &file),
-                Embedded::NoFile | Embedded::NotBuilt => (Arc::new(ollama) as Arc<dyn Llm>, None),
-            };
-            Ok(Chosen {
-                llm,
-                sentence: choice.sentence,
-                turned,
-                warm_up: None,
+            Ok(match allowed {
+                Embedded::Ready => with_fallback(ollama, settings, &file, choice.sentence),
+                Embedded::NoFile | Embedded::NotBuilt => alone(ollama, settings, choice.sentence),
             })
         }
         Answering::Embedded => load_embedded(settings, &file, choice.sentence).await,
@@ -390,37 +380,54 @@ fn embedded_file(settings: &Settings) -> std::path::PathBuf {
 
 #[cfg(feature = "embedded-llm")]
 fn embedded_config(settings: &Settings, file: &Path) -> EmbeddedConfig {
-    let threads = settings
-        .threads
-        .or_else(|| std::thread::available_parallelism().ok());
-    EmbeddedConfig::new(file, threads.map_or(2, |n| n.get().min(8)))
+    EmbeddedConfig::new(file, crate::engine::cores(settings.threads))
 }
 
-/// The model in `file` behind `first`.
-#[cfg(feature = "embedded-llm")]
-fn with_fallback(
-    first: Arc<dyn Llm>,
+/// Ollama, and nobody behind it.
+fn alone(ollama: Ollama, settings: &Settings, sentence: String) -> Chosen {
+    let warm_up = Some(warming(&ollama, settings)());
+    Chosen {
+        llm: Arc::new(ollama),
+        sentence,
+        turned: None,
+        warm_up,
+    }
+}
+
+/// Has Ollama load its model and read the system prompt, whenever it is called.
+fn warming(
+    ollama: &Ollama,
     settings: &Settings,
-    file: &Path,
-) -> (Arc<dyn Llm>, Option<watch::Receiver<Turned>>) {
+) -> impl Fn() -> BoxFuture<'static, Result<(), LlmError>> + Send + Sync + use<> {
+    let (ollama, settings) = (ollama.clone(), settings.clone());
+    move || {
+        let (ollama, system) = (ollama.clone(), system_prompt(&settings));
+        async move { ollama.warm_up(Some(&system)).await }.boxed()
+    }
+}
+
+/// Ollama, and the model in `file` behind it.
+#[cfg(feature = "embedded-llm")]
+fn with_fallback(ollama: Ollama, settings: &Settings, file: &Path, sentence: String) -> Chosen {
     let config = embedded_config(settings, file);
     let name = embedded::name_of(file);
     let second = Lazy::new(name, move || {
         let model = EmbeddedLlm::load(config.clone())?;
         Ok(Arc::new(model) as Arc<dyn Llm>)
     });
-    let both = Fallback::new(first, Arc::new(second));
-    let turned = both.turned();
-    (Arc::new(both), Some(turned))
+    let warming = Arc::new(warming(&ollama, settings));
+    let both = Fallback::new(Arc::new(ollama), Arc::new(second), warming);
+    Chosen {
+        turned: Some(both.turned()),
+        warm_up: Some(both.warm_up()),
+        llm: Arc::new(both),
+        sentence,
+    }
 }
 
 #[cfg(not(feature = "embedded-llm"))]
-fn with_fallback(
-    first: Arc<dyn Llm>,
-    _: &Settings,
-    _: &Path,
-) -> (Arc<dyn Llm>, Option<watch::Receiver<Turned>>) {
-    (first, None)
+fn with_fallback(ollama: Ollama, settings: &Settings, _: &Path, sentence: String) -> Chosen {
+    alone(ollama, settings, sentence)
 }
 
 #[cfg(feature = "embedded-llm")]

@@ -15,7 +15,7 @@ use super::{Failure, talk};
 use crate::{
     app::{self, App},
     http::{self, Local, Readiness},
-    llm::choice::Turned,
+    llm::fallback::Turned,
     local::{
         Log, Setting, Watch,
         device::{self, DeviceError, Devices, Missing},

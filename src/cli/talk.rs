@@ -12,7 +12,7 @@ use super::{Failure, stop_signal};
 use crate::{
     audio::{self, Hz16k, Pcm, wav},
     fault::Fault,
-    llm::choice::Turned,
+    llm::fallback::Turned,
     local::{
         Setting, Watch,
         device::{self, DeviceError, Devices, Missing},

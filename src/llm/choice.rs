@@ -1,22 +1,9 @@
 //! Who answers: the Ollama of the settings, the embedded model, or nobody — and the sentence that
 //! tells the user which, and how to get a better one. [`choose`] is pure; the composition root asks
-//! the server and looks for the file, then builds what was chosen.
-//!
-//! [`Fallback`] is for what happens later: the Ollama that was there at the start goes down.
+//! the server and looks for the file, then builds what was chosen. What happens when the Ollama that
+//! was there at the start goes down is [`super::fallback`]'s.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-
-use futures_util::{
-    StreamExt as _,
-    stream::{self, BoxStream},
-};
-use tokio::{sync::watch, time::Instant};
-use tracing::debug;
-
-use super::{ChatRequest, Delta, Llm, LlmError, ollama::ModelInfo};
+use super::{LlmError, ollama::ModelInfo};
 
 /// Whether there is an embedded model to turn to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,139 +92,11 @@ fn others(models: &[ModelInfo]) -> String {
     format!(", or set one that it has: {}{more}", names.join(", "))
 }
 
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(chars).collect()
     })
-}
-
-/// Which of the two of a [`Fallback`] answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turned {
-    /// The first, as intended.
-    First,
-    /// The second; `why` is a sentence for the user, who is told once.
-    Second {
-        /// What happened to the first, with the next step.
-        why: String,
-    },
-}
-
-/// Two models as one: when the first cannot answer, the second does.
-///
-/// It turns over only before the first word: an answer that broke off within is an error, because
-/// another model cannot end another's sentence. After it has turned, the first is asked again when
-/// `RETRY_AFTER` has passed, so that not every turn waits for a dead server.
-pub struct Fallback {
-    first: Arc<dyn Llm>,
-    second: Arc<dyn Llm>,
-    state: Arc<State>,
-}
-
-struct State {
-    turned: watch::Sender<Turned>,
-    // When the first failed last. Held for a copy only, never across a wait.
-    failed: Mutex<Option<Instant>>,
-}
-
-/// Long enough that a dead server costs nothing, short enough that a restarted one is soon back.
-const RETRY_AFTER: Duration = Duration::from_secs(60);
-
-impl Fallback {
-    /// `first`, and `second` where it fails.
-    pub fn new(first: Arc<dyn Llm>, second: Arc<dyn Llm>) -> Self {
-        let (turned, _) = watch::channel(Turned::First);
-        Self {
-            first,
-            second,
-            state: Arc::new(State {
-                turned,
-                failed: Mutex::new(None),
-            }),
-        }
-    }
-
-    /// Who answers, as it changes. A change is what the user is told by whoever shows the
-    /// conversation: it is not spoken, so that the answer does not wait for it.
-    pub fn turned(&self) -> watch::Receiver<Turned> {
-        self.state.turned.subscribe()
-    }
-}
-
-impl State {
-    fn resting(&self) -> bool {
-        let failed = *self.failed.lock().unwrap_or_else(|e| e.into_inner());
-        failed.is_some_and(|at| at.elapsed() < RETRY_AFTER)
-    }
-
-    fn failed(&self, error: &LlmError, second: &str) {
-        *self.failed.lock().unwrap_or_else(|e| e.into_inner()) = Some(Instant::now());
-        let why = format!(
-            "{}. Until then {second} answers.",
-            capitalised(&error.to_string())
-        );
-        let told = self.turned.send_if_modified(|turned| {
-            let first_time = *turned == Turned::First;
-            if first_time {
-                *turned = Turned::Second { why: why.clone() };
-            }
-            first_time
-        });
-        if told {
-            debug!("{why}");
-        }
-    }
-
-    fn works(&self, first: &str) {
-        *self.failed.lock().unwrap_or_else(|e| e.into_inner()) = None;
-        let back = self
-            .turned
-            .send_if_modified(|turned| std::mem::replace(turned, Turned::First) != Turned::First);
-        if back {
-            debug!("{first} answers again");
-        }
-    }
-}
-
-/// Whether another model may answer instead. A wrong request is wrong for the other as well.
-fn another_may(error: &LlmError) -> bool {
-    matches!(error, LlmError::Remote { .. } | LlmError::NoModel { .. })
-}
-
-impl Llm for Fallback {
-    fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<Delta, LlmError>> {
-        let (first, second) = (self.first.clone(), self.second.clone());
-        let state = self.state.clone();
-        stream::once(async move {
-            if state.resting() {
-                return second.chat(request);
-            }
-            let mut answer = first.chat(request.clone());
-            match answer.next().await {
-                Some(Err(e)) if another_may(&e) => {
-                    state.failed(&e, &second.name());
-                    second.chat(request)
-                }
-                begin => {
-                    if !matches!(begin, Some(Err(_))) {
-                        state.works(&first.name());
-                    }
-                    stream::iter(begin).chain(answer).boxed()
-                }
-            }
-        })
-        .flatten()
-        .boxed()
-    }
-
-    fn name(&self) -> String {
-        let turned = self.state.turned.borrow();
-        match *turned {
-            Turned::First => self.first.name(),
-            Turned::Second { .. } => self.second.name(),
-        }
-    }
 }
 
 #[cfg(test)]

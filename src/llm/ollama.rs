@@ -2,7 +2,7 @@
 //! answer's stream is read by [`super::stream`], which says why.
 //!
 //! Ollama sends its response head together with the first piece of the answer, so a model that is
-//! still being loaded looks like a server that hangs. Three patiences tell the cases apart:
+//! still being loaded looks like a server that hangs. Several patiences tell the cases apart:
 //! [`Patience`].
 
 use std::{error::Error as _, fmt, sync::Arc, time::Duration};
@@ -82,8 +82,12 @@ impl fmt::Debug for OllamaConfig {
 pub struct Patience {
     /// For a connection.
     pub connect: Duration,
-    /// For the first piece of an answer; a large model is loaded meanwhile.
+    /// For the first piece of an answer; a large model is loaded meanwhile. Less than
+    /// `TurnConfig::think_limit`, so that the user hears of a silent server what this module knows
+    /// about it (a test holds them together).
     pub first: Duration,
+    /// For the answer to a warm-up, for which nobody waits: the largest model on the slowest disk.
+    pub load: Duration,
     /// For each next piece.
     pub next: Duration,
     /// For the list of models, from start to end: it is asked for while a person waits.
@@ -94,7 +98,8 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(3),
-            first: Duration::from_secs(120),
+            first: Duration::from_secs(80),
+            load: Duration::from_secs(300),
             next: Duration::from_secs(30),
             list: Duration::from_secs(2),
         }
@@ -230,7 +235,7 @@ impl Ollama {
             .collect();
         // Without a message Ollama loads the model and says nothing; with one, one token.
         let body = self.chat_body(&messages, 1);
-        let mut answer = Box::pin(self.stream(body).await?);
+        let mut answer = Box::pin(self.stream(body, self.config.patience.load).await?);
         while let Some(piece) = answer.next().await {
             piece?;
         }
@@ -242,7 +247,7 @@ impl Ollama {
         request: &ChatRequest,
     ) -> Result<impl stream::Stream<Item = Result<Delta, LlmError>> + use<>, LlmError> {
         let body = self.chat_body(&request.messages, self.config.max_tokens);
-        self.stream(body).await
+        self.stream(body, self.config.patience.first).await
     }
 
     /// The body of `/api/chat`.
@@ -281,17 +286,17 @@ impl Ollama {
         body
     }
 
-    /// Sends `body`; the answer begins with its first bytes.
+    /// Sends `body`; the answer begins with its first bytes, after `first` at most.
     async fn stream(
         &self,
         body: serde_json::Value,
+        first: Duration,
     ) -> Result<impl stream::Stream<Item = Result<Delta, LlmError>> + use<>, LlmError> {
-        let patience = self.config.patience;
-        let deadline = Instant::now() + patience.first;
+        let deadline = Instant::now() + first;
         let request = self.client.post(self.at("api/chat")).json(&body).send();
         let response = match timeout_at(deadline, request).await {
             Ok(response) => response.map_err(|e| self.unreachable(&e))?,
-            Err(_) => return Err(self.silent(patience.first)),
+            Err(_) => return Err(self.silent(first)),
         };
         let response = self.accepted(response, deadline).await?;
         let answer = Answer {
@@ -299,7 +304,7 @@ impl Ollama {
             response,
             decoder: ChatDecoder::new(),
             thoughts: ThinkFilter::new(),
-            deadline: Some(deadline),
+            first: Some((deadline, first)),
         };
         Ok(stream::try_unfold(Some(answer), |answer| async move {
             match answer {
@@ -443,8 +448,8 @@ struct Answer {
     response: reqwest::Response,
     decoder: ChatDecoder,
     thoughts: ThinkFilter,
-    /// For the first piece; after it each has [`Patience::next`].
-    deadline: Option<Instant>,
+    /// Until when and how long the first piece is waited for; after it each has [`Patience::next`].
+    first: Option<(Instant, Duration)>,
 }
 
 impl Answer {
@@ -471,25 +476,24 @@ impl Answer {
     }
 
     async fn read(&mut self) -> Result<(), LlmError> {
-        let patience = self.ollama.config.patience;
+        let next = self.ollama.config.patience.next;
         let chunk = self.response.chunk();
-        let chunk = match self.deadline {
-            Some(deadline) => timeout_at(deadline, chunk).await,
-            None => timeout(patience.next, chunk).await,
+        let chunk = match self.first {
+            Some((deadline, _)) => timeout_at(deadline, chunk).await,
+            None => timeout(next, chunk).await,
         };
         match chunk {
             Ok(Ok(Some(bytes))) => {
-                self.deadline = None;
+                self.first = None;
                 self.decoder.push(&bytes);
             }
             // A connection that breaks and one that ends too soon are the same to the listener.
             Ok(Ok(None) | Err(_)) => self.decoder.finish(),
-            Err(_) if self.deadline.is_some() => return Err(self.ollama.silent(patience.first)),
             Err(_) => {
-                let what = format!(
-                    "fell silent within its answer for {}",
-                    seconds(patience.next)
-                );
+                if let Some((_, waited)) = self.first {
+                    return Err(self.ollama.silent(waited));
+                }
+                let what = format!("fell silent within its answer for {}", seconds(next));
                 return Err(self.ollama.remote(what, "see its log, and try again"));
             }
         }

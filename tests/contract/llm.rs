@@ -4,9 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use caal::llm::{
     ChatRequest, Delta, Llm, LlmError, Message,
+    fallback::Fallback,
+    lazy::Lazy,
     ollama::{Ollama, OllamaConfig},
 };
-use futures_util::{StreamExt as _, future::join_all};
+use futures_util::{FutureExt as _, StreamExt as _, future::join_all};
 
 use crate::llm::{
     ollama_process::{MODEL, OllamaProcess},
@@ -117,6 +119,31 @@ async fn a_scripted_ollama_keeps_the_contract() {
     let server = Scripted::start(streamed(&[lines.as_bytes()])).await;
     let ollama = Ollama::new(config(&server.url())).expect("an address");
     keeps_the_contract(Arc::new(ollama)).await;
+}
+
+/// Each kind of model that stands for another keeps what the other promises, and adds no fault.
+#[tokio::test]
+async fn a_model_that_stands_for_another_keeps_the_contract() {
+    let lines = answer(&["The capital", " of France", " is Paris", "."]);
+    let server = Scripted::start(streamed(&[lines.as_bytes()])).await;
+    let there = Ollama::new(config(&server.url())).expect("an address");
+    let gone = Ollama::new(config("http://127.0.0.1:1")).expect("an address");
+    let lazy = |model: &Ollama| {
+        let model = model.clone();
+        Arc::new(Lazy::new("lazy".to_owned(), move || {
+            Ok(Arc::new(model.clone()) as Arc<dyn Llm>)
+        }))
+    };
+    keeps_the_contract(lazy(&there)).await;
+    for (first, second) in [(&there, &gone), (&gone, &there)] {
+        let warming = first.clone();
+        let warm_up = move || {
+            let first = warming.clone();
+            async move { first.warm_up(None).await }.boxed()
+        };
+        let both = Fallback::new(Arc::new(first.clone()), lazy(second), Arc::new(warm_up));
+        keeps_the_contract(Arc::new(both)).await;
+    }
 }
 
 #[tokio::test]

@@ -1,22 +1,57 @@
 //! Ollama goes down in mid-session, and comes back: who answers, and what is said about it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use caal::llm::{
     ChatRequest, Delta, Llm, LlmError, Message,
-    choice::{Fallback, Turned},
-    ollama::{Ollama, OllamaConfig},
+    fallback::{Fallback, Patience, Turned},
+    ollama::{self, Ollama, OllamaConfig},
 };
-use futures_util::StreamExt as _;
+use caal::turn::TurnConfig;
+use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::scripted::{Scripted, Step, answer, line, response, streamed};
 
-fn ollama(url: &str) -> Arc<dyn Llm> {
+fn ollama(url: &str) -> Ollama {
     let config = OllamaConfig {
         url: url.to_owned(),
         ..OllamaConfig::default()
     };
-    Arc::new(Ollama::new(config).expect("an address"))
+    Ollama::new(config).expect("an address")
+}
+
+/// The Ollama at `first`, and behind it the one at `second`.
+fn both(first: &str, second: &str) -> Fallback {
+    let first = ollama(first);
+    let warming = first.clone();
+    let warm_up = move || {
+        let first = warming.clone();
+        async move { first.warm_up(None).await }.boxed()
+    };
+    Fallback::new(Arc::new(first), Arc::new(ollama(second)), Arc::new(warm_up))
+}
+
+/// What `asking` gives when `time` passes as soon as `server` has got request number `n`.
+async fn after<T>(
+    time: Duration,
+    (server, n): (&Scripted, usize),
+    asking: impl Future<Output = T>,
+) -> T {
+    let passing = async {
+        while server.seen().len() < n {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        tokio::time::resume();
+    };
+    tokio::join!(asking, passing).0
 }
 
 async fn said(llm: &dyn Llm) -> Result<String, LlmError> {
@@ -39,7 +74,7 @@ async fn saying(word: &str) -> Scripted {
 #[tokio::test]
 async fn a_first_that_works_answers_and_nothing_is_said_about_it() {
     let (first, second) = (saying("first").await, saying("second").await);
-    let both = Fallback::new(ollama(&first.url()), ollama(&second.url()));
+    let both = both(&first.url(), &second.url());
     let turned = both.turned();
     assert_eq!(said(&both).await.expect("an answer"), "first");
     assert!(!turned.has_changed().expect("it lives"));
@@ -49,7 +84,7 @@ async fn a_first_that_works_answers_and_nothing_is_said_about_it() {
 #[tokio::test]
 async fn when_the_first_is_down_the_second_answers_and_it_is_said_once() {
     let second = saying("second").await;
-    let both = Fallback::new(ollama("http://127.0.0.1:1"), ollama(&second.url()));
+    let both = both("http://127.0.0.1:1", &second.url());
     let mut turned = both.turned();
     assert_eq!(said(&both).await.expect("an answer"), "second");
     assert!(turned.has_changed().expect("it lives"));
@@ -66,20 +101,115 @@ async fn when_the_first_is_down_the_second_answers_and_it_is_said_once() {
 }
 
 #[tokio::test]
-async fn the_first_is_left_alone_for_a_while_and_then_asked_again() {
-    let json = "application/json";
-    let broken = response("500 Oops", json, &[br#"{"error":"out of memory"}"#]);
-    let (first, second) = (Scripted::start(broken).await, saying("second").await);
-    let both = Fallback::new(ollama(&first.url()), ollama(&second.url()));
+async fn the_first_is_left_alone_for_a_while_and_then_warmed_up_while_the_second_answers() {
+    let up = Arc::new(AtomicBool::new(false));
+    let (is_up, second) = (up.clone(), saying("second").await);
+    let first = Scripted::with(move |_| match is_up.load(Ordering::Relaxed) {
+        true => streamed(&[answer(&["first"]).as_bytes()]),
+        false => {
+            let reason = br#"{"error":"out of memory"}"#;
+            response("500 Oops", "application/json", &[reason])
+        }
+    })
+    .await;
+    let both = both(&first.url(), &second.url());
+    let mut turned = both.turned();
     for _ in 0..3 {
         assert_eq!(said(&both).await.expect("an answer"), "second");
     }
     assert_eq!(first.seen().len(), 1);
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(61)).await;
-    tokio::time::resume();
+    turned.mark_unchanged();
+
+    // It is still down: nobody notices.
+    minutes_pass().await;
     assert_eq!(said(&both).await.expect("an answer"), "second");
-    assert_eq!(first.seen().len(), 2);
+    let warmed = async |n| {
+        while first.seen().len() < n {
+            tokio::task::yield_now().await;
+        }
+    };
+    warmed(2).await;
+    assert_eq!(said(&both).await.expect("an answer"), "second");
+    assert!(!turned.has_changed().expect("it lives"), "told once");
+
+    // It is back: the question at which that is found out is still the second's.
+    up.store(true, Ordering::Relaxed);
+    minutes_pass().await;
+    assert_eq!(said(&both).await.expect("an answer"), "second");
+    let back = turned.wait_for(|turned| *turned == Turned::First);
+    tokio::time::timeout(Duration::from_secs(60), back)
+        .await
+        .expect("it is noticed")
+        .expect("it lives");
+    assert_eq!(said(&both).await.expect("an answer"), "first");
+    let options = &first.seen()[2].body["options"];
+    assert_eq!(options["num_predict"], 1, "it was warmed up, not asked");
+}
+
+async fn minutes_pass() {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(120)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_first_that_takes_the_question_and_stays_silent_is_given_up_in_time() {
+    let silent = Arc::new(AtomicBool::new(true));
+    let (is_silent, second) = (silent.clone(), saying("second").await);
+    let first = Scripted::with(move |_| match is_silent.load(Ordering::Relaxed) {
+        true => vec![Step::Hang],
+        false => streamed(&[answer(&["first"]).as_bytes()]),
+    })
+    .await;
+    let Patience { cold, warm } = Patience::default();
+    let both = self::both(&first.url(), &second.url());
+    let mut turned = both.turned();
+    let text = after(cold, (&first, 1), said(&both)).await;
+    assert_eq!(text.expect("an answer"), "second");
+    let Turned::Second { why } = turned.borrow_and_update().clone() else {
+        panic!("it has turned");
+    };
+    assert!(why.contains("gave no answer in 60 s"), "{why}");
+    // Nobody waits a second time.
+    assert_eq!(said(&both).await.expect("an answer"), "second");
+    assert_eq!(first.seen().len(), 1);
+
+    // One that has answered is given less time.
+    silent.store(false, Ordering::Relaxed);
+    let both = self::both(&first.url(), &second.url());
+    assert_eq!(said(&both).await.expect("an answer"), "first");
+    silent.store(true, Ordering::Relaxed);
+    let text = after(warm, (&first, 3), said(&both)).await;
+    assert_eq!(text.expect("an answer"), "second");
+}
+
+#[tokio::test]
+async fn a_warm_up_that_fails_leaves_the_first_question_to_the_second() {
+    let second = saying("second").await;
+    let hangs = Scripted::start(vec![Step::Hang]).await;
+    let both = both(&hangs.url(), &second.url());
+    let mut turned = both.turned();
+    let load = ollama::Patience::default().load;
+    let warmed = after(load, (&hangs, 1), both.warm_up()).await;
+    warmed.expect_err("it hangs");
+    assert!(matches!(
+        &*turned.borrow_and_update(),
+        Turned::Second { .. }
+    ));
+    assert_eq!(said(&both).await.expect("an answer"), "second");
+    assert_eq!(hangs.seen().len(), 1, "it was not asked");
+}
+
+/// The turn machine cancels a question that is not answered in time: whoever waits for a server must
+/// give up before, with time left for the other model to load, answer and speak.
+#[test]
+fn every_patience_ends_before_the_turn_does() {
+    let limit = TurnConfig::default().think_limit;
+    let Patience { cold, warm } = Patience::default();
+    assert!(warm < cold);
+    assert!(cold + Duration::from_secs(30) <= limit);
+    let alone = ollama::Patience::default();
+    assert!(alone.connect + alone.first < limit);
 }
 
 #[tokio::test]
@@ -88,7 +218,7 @@ async fn a_sentence_that_one_began_the_other_does_not_end() {
     cut.pop();
     cut.push(Step::Close);
     let (first, second) = (Scripted::start(cut).await, saying("second").await);
-    let both = Fallback::new(ollama(&first.url()), ollama(&second.url()));
+    let both = both(&first.url(), &second.url());
     said(&both).await.expect_err("it broke off");
     assert!(second.seen().is_empty());
 }

@@ -22,6 +22,7 @@ fn ollama(url: &str) -> Ollama {
         patience: Patience {
             connect: patience,
             first: patience,
+            load: patience,
             next: patience,
             list: patience,
         },

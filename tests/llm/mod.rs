@@ -4,9 +4,9 @@
 pub(crate) mod ollama_process;
 pub(crate) mod scripted;
 
-mod choice;
 #[cfg(feature = "embedded-llm")]
 mod embedded;
+mod fallback;
 mod faults;
 
 /// The embedded model with short answers, deterministic: loaded anew, about a second.
