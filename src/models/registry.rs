@@ -271,8 +271,10 @@ async fn run(command: &[OsString], draft: &Path, watch: &dyn Watch) -> io::Resul
     let listen = async {
         let mut said = Vec::new();
         if let Some(stderr) = &mut stderr {
-            // A client that says more than this has said enough.
-            let _ = stderr.take(1 << 20).read_to_end(&mut said).await;
+            // A client that says more than this has said enough; but one whose pipe is full waits
+            // for ever.
+            let _ = (&mut *stderr).take(1 << 20).read_to_end(&mut said).await;
+            let _ = tokio::io::copy(stderr, &mut tokio::io::sink()).await;
         }
         String::from_utf8_lossy(&said).into_owned()
     };
@@ -398,5 +400,18 @@ mod tests {
             "{error:?}"
         );
         assert!(!registries.has("x==1") && !draft.exists());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_says_very_much_comes_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let registries = Registries::new(dir.path().to_owned());
+        let draft = registries.draft().unwrap();
+        let talk = "head -c 3000000 /dev/zero | tr '\\0' 'x' >&2; echo > done/x.whl";
+        let command = ["sh", "-c", talk].map(OsString::from).to_vec();
+        let fetched = registries.fetch("x==1", "pip", command, &draft, &());
+        let fetched = tokio::time::timeout(Duration::from_secs(30), fetched).await;
+        fetched.expect("it does not wait for ever").unwrap();
+        assert!(registries.has("x==1"));
     }
 }

@@ -172,6 +172,20 @@ async fn a_part_of_another_version_is_dropped_and_not_held_against_the_hub() {
 }
 
 #[tokio::test]
+async fn a_file_without_a_promised_sha256_is_fetched_anew() {
+    let hub = hub_with(&[]).await;
+    let (_dir, store) = empty_store();
+    let folder = store.path(REPO);
+    std::fs::create_dir_all(&folder).unwrap();
+    // The beginning of an older commit's file: the length fits, the halves do not.
+    let config = "{\"suppress_ids\": []}";
+    std::fs::write(folder.join("config.json.part"), "{\"older").unwrap();
+    store.pull(&names(REPO), hub.options(), &()).await.unwrap();
+    let got = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    assert_eq!(got, config);
+}
+
+#[tokio::test]
 async fn refusals_are_told_with_the_next_step_and_not_repeated() {
     let hub = Hub::start().await;
     let cases = [
