@@ -1,5 +1,7 @@
 //! CAAL: a local voice assistant in one binary. See `docs/ARCHITECTURE.md` for the tour.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)] // they panic: `cli/out.rs` writes
+
 pub mod app;
 pub mod audio;
 pub mod cli;

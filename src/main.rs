@@ -1,5 +1,7 @@
 //! `caal`: see `caal --help`. Arguments → settings → log → command → exit code.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)] // as in the library
+
 use std::process::ExitCode;
 
 use caal::{
@@ -11,6 +13,7 @@ use caal::{
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    telemetry::discreet_panics();
     engine::forbid_telemetry();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -23,10 +26,7 @@ fn main() -> ExitCode {
     };
     match start(cli) {
         Ok(code) => code,
-        Err(failure) => {
-            eprintln!("caal: {failure}");
-            ExitCode::from(failure.fault.exit_code())
-        }
+        Err(failure) => ExitCode::from(failure.report()),
     }
 }
 

@@ -14,6 +14,13 @@ fn caal(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         .expect("the binary runs")
 }
 
+/// A pipe that nobody reads any more.
+fn closed() -> std::process::Stdio {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    writer.into()
+}
+
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -37,6 +44,79 @@ fn a_wrong_word_on_the_command_line_is_exit_code_64() {
             stderr(&output)
         );
     }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_a_command_quietly() {
+    let home = tempfile::tempdir().expect("a folder");
+    let start = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_caal"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("CAAL_HOME", home.path());
+        command
+    };
+    for arguments in [
+        &["doctor"][..],
+        &["doctor", "--json"],
+        &["models", "list"],
+        &["talk", "--list-devices", "--json"],
+    ] {
+        let output = start(arguments)
+            .stdout(closed())
+            .output()
+            .expect("the binary runs");
+        assert_eq!(output.status.code(), Some(141), "{arguments:?}");
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+    }
+    // And nobody who reads why it fails: the exit code still tells.
+    for arguments in [&["serve", "--port", "0"][..], &["models", "rm", "nobody"]] {
+        let status = start(arguments)
+            .stderr(closed())
+            .status()
+            .expect("the binary runs");
+        assert_eq!(status.code(), Some(64), "{arguments:?}");
+    }
+}
+
+/// Run by the next test in a process of its own: the hook is the whole process's.
+#[test]
+#[ignore = "writes panics to standard error; the test below reads them"]
+fn two_panics() {
+    caal::telemetry::discreet_panics();
+    let said = "Grüße an Frau Schmidt";
+    let quoting = std::thread::Builder::new().name("quoting".to_owned());
+    let quoting = quoting.spawn(move || said[..3].len()).expect("a thread");
+    assert!(quoting.join().is_err());
+    let literal = std::thread::spawn(|| panic!("the list is empty"));
+    assert!(literal.join().is_err());
+}
+
+#[test]
+fn a_panic_tells_its_place_and_no_words() {
+    let program = std::env::current_exe().expect("this test has a path");
+    let output = Command::new(program)
+        .args(["--exact", "process::two_panics", "--ignored", "--nocapture"])
+        .env("RUST_BACKTRACE", "0")
+        .output()
+        .expect("the tests run");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stderr(&output);
+    assert!(text.contains("thread quoting panicked at "), "{text}");
+    assert!(text.contains("process.rs:"), "{text}");
+    assert!(text.contains("the list is empty"), "{text}");
+    assert!(!text.contains("Schmidt"), "{text}");
+}
+
+#[tokio::test]
+async fn the_end_of_a_task_is_told_without_the_words_it_ended_over() {
+    let mut tasks = tokio::task::JoinSet::new();
+    let said = "Schmidt".to_owned();
+    tasks.spawn(async move { panic!("cannot cut {said}") });
+    let error = tasks.join_next().await.expect("one").expect_err("a panic");
+    assert!(error.to_string().contains("Schmidt"), "tokio quotes it");
+    assert_eq!(caal::telemetry::ended(&error), "panicked");
 }
 
 #[test]
@@ -406,6 +486,27 @@ fn talk_finds_wrong_files_before_it_loads_anything() {
         assert!(!stderr(&output).contains("loading"), "{}", stderr(&output));
     }
     assert_eq!(caal(&["talk", "--in", text], &[]).status.code(), Some(64));
+}
+
+#[test]
+fn a_conversation_that_cannot_begin_leaves_no_answer_behind() {
+    const ROOM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audio/room.wav");
+    let folder = tempfile::tempdir().expect("a folder");
+    let [new, old] = ["new.wav", "old.wav"].map(|name| folder.path().join(name));
+    std::fs::write(&old, "an answer from before").expect("a file");
+    for out in [&new, &old] {
+        let path = out.to_str().expect("a path in UTF-8");
+        let output = caal(&["talk", "--in", ROOM, "--out", path], &[]);
+        assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("models pull"),
+            "{}",
+            stderr(&output)
+        );
+    }
+    assert!(!new.exists(), "there was none before");
+    let text = std::fs::read_to_string(&old).expect("it stays");
+    assert_eq!(text, "an answer from before");
 }
 
 #[test]

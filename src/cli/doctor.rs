@@ -1,10 +1,10 @@
 //! `caal doctor`: what is there, what is missing, the one next step.
 
-use std::{io::IsTerminal, net::Ipv4Addr, process::ExitCode, time::Duration};
+use std::{fmt::Write as _, io::IsTerminal, net::Ipv4Addr, process::ExitCode, time::Duration};
 
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, out::say};
 use crate::{
     app,
     engine::Device,
@@ -83,9 +83,9 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
         .unwrap_or_else(|| "all is there: caal talk".to_owned());
     if args.json {
         let report = serde_json::json!({ "ready": !bad, "checks": checks, "next": next });
-        println!("{report:#}");
+        say(format_args!("{report:#}"))?;
     } else {
-        print(&checks, &next);
+        say(as_text(&checks, &next))?;
     }
     Ok(if bad {
         ExitCode::from(BROKEN)
@@ -94,7 +94,9 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     })
 }
 
-fn print(checks: &[Check], next: &str) {
+/// All of it at once: a reader who wants the first line only still gets it whole.
+fn as_text(checks: &[Check], next: &str) -> String {
+    let mut text = String::new();
     let colour = std::io::stdout().is_terminal();
     let width = checks
         .iter()
@@ -112,9 +114,11 @@ fn print(checks: &[Check], next: &str) {
         } else {
             mark.to_owned()
         };
-        println!("{mark}  {:width$}  {}", check.part, check.finding);
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{mark}  {:width$}  {}", check.part, check.finding);
     }
-    println!("\nNext step: {next}");
+    let _ = write!(text, "\nNext step: {next}");
+    text
 }
 
 fn machine() -> Check {

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use super::out::remark;
 use crate::fault::Fault;
+
+/// 128 and the number of the signal.
+const SIGPIPE: u8 = 141;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -38,6 +42,26 @@ impl Failure {
             message: message.into(),
             fault: Fault::Remote,
         }
+    }
+}
+
+impl Failure {
+    /// Nobody reads the output any more (`| head`): nothing to say, and the exit code that shells give
+    /// to a program which that ended.
+    pub(super) fn unread() -> Self {
+        Self {
+            message: String::new(),
+            fault: Fault::Busy,
+        }
+    }
+
+    /// The exit code of a command that failed so. Tells the person at the terminal why.
+    pub fn report(&self) -> u8 {
+        if self.message.is_empty() {
+            return SIGPIPE;
+        }
+        remark(format_args!("caal: {self}"));
+        self.fault.exit_code()
     }
 }
 

@@ -4,6 +4,7 @@ pub mod bench;
 mod doctor;
 mod failure;
 mod models;
+mod out;
 mod plot;
 mod say;
 mod serve;
@@ -14,6 +15,8 @@ pub mod wake;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{ArgAction, Parser, Subcommand};
+
+use out::remark;
 
 pub use failure::Failure;
 
@@ -147,9 +150,9 @@ async fn converse(args: talk::Args, mut settings: Settings) -> Result<ExitCode, 
     if let Some(voice) = &args.voice {
         settings.voice.clone_from(voice);
     }
-    eprintln!("caal: loading the models…");
+    remark("caal: loading the models…");
     let app = App::build(settings).await?;
-    eprintln!("caal: {}", app.greeting());
+    remark(format_args!("caal: {}", app.greeting()));
     let setting = app.conversation(args.turn(TurnConfig::default()), args.wake.as_deref())?;
     talk::run(&args, setting, app.turned()).await
 }

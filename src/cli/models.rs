@@ -1,7 +1,7 @@
 //! `caal models`: what is on the disk, fetching, checking, deleting.
 
 use std::{
-    io::{IsTerminal as _, Write as _},
+    io::IsTerminal as _,
     process::ExitCode,
     sync::{Mutex, MutexGuard},
     time::Duration,
@@ -10,7 +10,10 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::Failure;
+use super::{
+    Failure,
+    out::{remark, say},
+};
 use crate::{
     models::{Event, ModelsError, State, Store, Watch, people},
     settings::Settings,
@@ -70,7 +73,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
                 biased;
                 () = super::stop_signal() => {
                     telling.clear();
-                    eprintln!("caal: stopped; the same command goes on from here");
+                    remark("caal: stopped; the same command goes on from here");
                     return Ok(ExitCode::from(INTERRUPTED));
                 }
                 result = pull => result?,
@@ -80,7 +83,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
         Command::Rm { names } => {
             for name in names {
                 let freed = store.remove(&name)?;
-                say(&format!("{name}: deleted, {} freed", people(freed)))?;
+                say(format!("{name}: deleted, {} freed", people(freed)))?;
             }
         }
     }
@@ -140,17 +143,17 @@ fn list(store: &Store, json: bool) -> Result<(), Failure> {
     }
     if json {
         let value = serde_json::json!({ "models_dir": store.root(), "models": rows });
-        return say(&format!("{value:#}"));
+        return say(format!("{value:#}"));
     }
     let width = |of: fn(&Row<'_>) -> usize| rows.iter().map(of).max().unwrap_or(0);
     let name = width(|r| r.name.len());
-    say(&format!("Models in {}", store.root().display()))?;
-    say(&format!(
+    say(format!("Models in {}", store.root().display()))?;
+    say(format!(
         "  {:name$}  {:8}  {:>8}  {:10}  LICENCE",
         "NAME", "ROLE", "SIZE", "STATE"
     ))?;
     for row in &rows {
-        say(&format!(
+        say(format!(
             "{} {:name$}  {:8}  {:>8}  {:10}  {}",
             if row.default { '*' } else { ' ' },
             row.name,
@@ -181,13 +184,13 @@ fn verify(store: &Store, names: &[String]) -> Result<(), Failure> {
             State::Missing if all => continue,
             State::Present => {
                 good += 1;
-                say(&format!("{name}: every byte is right"))?;
+                say(format!("{name}: every byte is right"))?;
             }
             state => bad.push((name.clone(), format!("{name} is {state}"))),
         }
     }
     if bad.is_empty() && good == 0 {
-        say(&format!(
+        say(format!(
             "no models in {}; fetch the default set with: caal models pull",
             store.root().display()
         ))?;
@@ -197,16 +200,6 @@ fn verify(store: &Store, names: &[String]) -> Result<(), Failure> {
     }
     let (names, sentences) = bad.into_iter().unzip();
     Err(ModelsError::NotIntact(sentences, names).into())
-}
-
-/// A line on standard output. A reader that has gone away (`| head`) is no error worth a message.
-fn say(line: &str) -> Result<(), Failure> {
-    match writeln!(std::io::stdout().lock(), "{line}") {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::request(format!(
-            "the output cannot be written ({e}); is the disk full?"
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// Tells a pull on standard error: a moving bar on a terminal, plain lines otherwise.
@@ -237,7 +230,7 @@ impl Telling {
     fn line(&self, line: &str) {
         match &*self.bar() {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => remark(line),
         }
     }
 
@@ -252,7 +245,7 @@ impl Telling {
         };
         let line = format!("  {name}{size} from {source}{from}");
         if !self.terminal {
-            eprintln!("{line}");
+            remark(line);
             return;
         }
         let (bar, template) = match bytes {
@@ -279,7 +272,7 @@ impl Telling {
         let Some(bar) = self.bar().take() else { return };
         let line = bar.message();
         bar.finish_and_clear();
-        eprintln!("{line}{mark}");
+        remark(format_args!("{line}{mark}"));
     }
 }
 

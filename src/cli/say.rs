@@ -1,14 +1,14 @@
 //! `caal say`: text to a WAV file, with the product's whole way from text to sound.
 
 use std::{
-    io::{IsTerminal, Read},
+    io::{IsTerminal, Read, Write as _},
     path::PathBuf,
     process::ExitCode,
 };
 
 use futures_util::StreamExt;
 
-use super::Failure;
+use super::{Failure, out::remark};
 use crate::{
     app,
     audio::{Hz24k, Pcm, wav},
@@ -78,20 +78,21 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
             sound.append(&piece?);
         }
         if progress {
-            eprint!("\rcaal: {} of {total} clauses", done + 1);
+            let line = format!("\rcaal: {} of {total} clauses", done + 1);
+            let _ = std::io::stderr().write_all(line.as_bytes()); // as with a remark
         }
     }
     if progress {
-        eprintln!();
+        remark("");
     }
     if sound.is_empty() {
         return Err(Failure::request("there is no word to say in this text"));
     }
     wav::write(&args.out, &sound)?;
-    eprintln!(
+    remark(format_args!(
         "caal: {:.1} s of speech in {}",
         sound.duration().as_secs_f64(),
         args.out.display()
-    );
+    ));
     Ok(ExitCode::SUCCESS)
 }

@@ -11,7 +11,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{Failure, talk};
+use super::{
+    Failure,
+    out::{remark, say},
+    talk,
+};
 use crate::{
     app::{self, App},
     http::{self, Local, Readiness},
@@ -23,6 +27,7 @@ use crate::{
     },
     session::Effect,
     settings::Settings,
+    telemetry,
     turn::{Duplex, TurnConfig},
 };
 
@@ -117,7 +122,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
         }
     });
 
-    eprintln!("caal: loading the models…");
+    remark("caal: loading the models…");
     let loaded = tokio::select! {
         biased;
         () = super::stop_signal() => None,
@@ -138,13 +143,14 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
         parts.local.clone_from(&devices.borrow_and_update());
         readiness.send_replace(Readiness::Ready(parts));
         info!(seconds = started.elapsed().as_secs_f32(), "ready");
-        println!("{}", app.greeting());
-        println!(
-            "Ready: open http://localhost:{} or run: caal talk",
+        // For whoever started it. A server goes on when nobody reads that.
+        let _ = say(format_args!(
+            "{}\nReady: open http://localhost:{} or run: caal talk",
+            app.greeting(),
             address.port()
-        );
+        ));
         result = serve(&app, &readiness, devices, &mut tasks).await;
-        eprintln!("caal: stopping; once more to stop at once");
+        remark("caal: stopping; once more to stop at once");
     }
     readiness.send_replace(Readiness::Draining);
     stop.cancel();
@@ -171,7 +177,12 @@ async fn load(
         let setting = loader.conversation(turn, wake.as_deref())?;
         Ok::<_, Failure>((setting, wake))
     });
-    let failed = |e| Failure::internal(format!("a model failed while it was loaded: {e}"));
+    let failed = |e| {
+        let how = telemetry::ended(&e);
+        Failure::internal(format!(
+            "the thread that loads the models {how}; see the log"
+        ))
+    };
     let local = loaded.await.map_err(failed)??;
     Ok((app, Some(local)))
 }
@@ -238,7 +249,10 @@ fn why_ended(ended: Result<Part, JoinError>) -> Result<String, Failure> {
         }
         Ok(Part::Local(Err(error))) => Ok(error.to_string()),
         Ok(Part::Local(Ok(()))) => Ok(DeviceError::Ended.to_string()),
-        Err(panic) => Ok(format!("the local conversation failed: {panic}")),
+        Err(error) => Ok(format!(
+            "the local conversation {}; see the log",
+            telemetry::ended(&error)
+        )),
     }
 }
 

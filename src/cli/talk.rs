@@ -1,14 +1,19 @@
 //! `caal talk`: a spoken conversation through microphone and speakers, or through files.
 
 use std::{
-    io::{IsTerminal, Write},
+    fs::File,
+    io::{ErrorKind, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use tokio::sync::watch;
 
-use super::{Failure, stop_signal};
+use super::{
+    Failure,
+    out::{remark, say},
+    stop_signal,
+};
 use crate::{
     audio::{self, Hz16k, Pcm, wav},
     fault::Fault,
@@ -196,7 +201,7 @@ async fn with_file(
             Some(word) => format!("was the wake word {word:?} said, and words after it?"),
             None => "are there words in the recording?".to_owned(),
         };
-        eprintln!("caal: the assistant said nothing; {hint}");
+        remark(format_args!("caal: the assistant said nothing; {hint}"));
     }
     Ok(())
 }
@@ -220,19 +225,23 @@ fn style(json: bool) -> Style {
     }
 }
 
-/// A result that cannot be written is found before the conversation, not after it.
+/// A result that cannot be written is found before the conversation, not after it. Leaves nothing
+/// behind: a conversation that fails must not look like an answer without sound.
 fn writable(out: &Path) -> Result<(), Failure> {
-    std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(out)
-        .map(drop)
-        .map_err(|error| {
-            Failure::request(format!(
-                "{} cannot be written ({error}); give another file with --out",
-                out.display()
-            ))
-        })
+    let probe = match File::create_new(out) {
+        Ok(_) => std::fs::remove_file(out),
+        // There already: it stays as it is until there is a new answer.
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            File::options().append(true).open(out).map(drop)
+        }
+        Err(e) => Err(e),
+    };
+    probe.map_err(|error| {
+        Failure::request(format!(
+            "{} cannot be written ({error}); give another file with --out",
+            out.display()
+        ))
+    })
 }
 
 fn print_devices(json: bool) -> Result<(), Failure> {
@@ -240,15 +249,18 @@ fn print_devices(json: bool) -> Result<(), Failure> {
     if json {
         let text = serde_json::to_string_pretty(&devices)
             .map_err(|error| Failure::internal(error.to_string()))?;
-        println!("{text}");
+        say(text)?;
         return Ok(());
     }
     if devices.is_empty() {
-        println!("no microphones and no loudspeakers");
+        say("no microphones and no loudspeakers")?;
     }
     for d in devices {
         let default = if d.default { " (default)" } else { "" };
-        println!("{:<6} {}{default}\n       {}", d.direction, d.name, d.id);
+        say(format_args!(
+            "{:<6} {}{default}\n       {}",
+            d.direction, d.name, d.id
+        ))?;
     }
     Ok(())
 }

@@ -4,7 +4,10 @@ use std::{fmt::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use serde_json::json;
 
-use super::Failure;
+use super::{
+    Failure,
+    out::{remark, say, say_all},
+};
 use crate::{
     app,
     audio::{resample, wav},
@@ -54,13 +57,13 @@ pub(super) async fn run(args: Args, mut settings: Settings) -> Result<ExitCode, 
     let stt = app::stt(&settings, || app::runtime(&settings))?;
     let transcript = stt.transcribe(request).await?;
     if args.json {
-        println!("{:#}", as_json(&transcript));
+        say(format_args!("{:#}", as_json(&transcript)))?;
     } else if args.srt {
-        print!("{}", as_srt(&transcript));
+        say_all(as_srt(&transcript))?;
     } else if transcript.text.is_empty() {
-        eprintln!("caal: no words in {}", args.file.display());
+        remark(format_args!("caal: no words in {}", args.file.display()));
     } else {
-        println!("{}", transcript.text);
+        say(transcript.text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

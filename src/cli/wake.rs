@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{
     Failure,
+    out::{remark, say, say_all},
     plot::{Curve, Mark, Plot},
 };
 use crate::{
@@ -74,9 +75,9 @@ pub fn run(args: &Args, store: &Path, runtime: &Runtime) -> Result<ExitCode, Fai
         })?;
     }
     if args.json {
-        println!("{}", as_json(&heard, model.words()));
+        say(as_json(&heard, model.words()))?;
     } else {
-        print!("{}", as_text(&heard, model.words()));
+        say_all(as_text(&heard, model.words()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -110,7 +111,7 @@ fn load(args: &Args, store: &Path, runtime: &Runtime) -> Result<OpenWakeWord, Fa
             Ok(model) => return Ok(model),
             Err(error) => match culprit(&error, &words) {
                 Some(i) => {
-                    eprintln!("caal: left out: {error}");
+                    remark(format_args!("caal: left out: {error}"));
                     words.remove(i);
                 }
                 None => return Err(error.into()),

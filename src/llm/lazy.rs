@@ -7,6 +7,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream}
 use tracing::info;
 
 use super::{ChatRequest, Delta, Llm, LlmError};
+use crate::telemetry;
 
 /// See the module's text.
 pub struct Lazy {
@@ -59,9 +60,9 @@ impl Llm for Lazy {
         let loader = self.loader.clone();
         stream::once(async move {
             let loading = tokio::task::spawn_blocking(move || loader.get());
-            let panicked =
-                |e: tokio::task::JoinError| LlmError::Model(format!("it could not be loaded: {e}"));
-            let llm = loading.await.map_err(panicked)??;
+            let llm = loading.await.map_err(|e| {
+                LlmError::Model(format!("the thread that loads it {}", telemetry::ended(&e)))
+            })??;
             Ok::<_, LlmError>(llm.chat(request))
         })
         .try_flatten()

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::{fs::File, io::AsyncWriteExt as _};
 
 use super::{record::hex, store::PART};
+use crate::telemetry;
 
 /// The beginning of a file, on disk.
 pub(crate) struct Part {
@@ -127,7 +128,8 @@ pub(crate) fn part_of(target: &Path) -> PathBuf {
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|e| Err(io::Error::other(e)))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| {
+        let how = telemetry::ended(&e);
+        Err(io::Error::other(format!("the thread that does it {how}")))
+    })
 }

@@ -46,6 +46,7 @@ use crate::{
     endpoint::{EndpointConfig, EndpointError, TurnEndModel},
     llm::history::{Conversation, Ending, Limits},
     stt::{Language, SttError, TranscribeRequest, Transcript},
+    telemetry,
     tts::Clauses,
     turn::{Input, Output, Prompt, ReplyId, Take, TurnConfig, TurnId, TurnMachine},
 };
@@ -387,7 +388,10 @@ impl Session {
             Err(error) if error.is_cancelled() => {}
             // What it was to answer runs into its deadline.
             Err(error) => {
-                warn!(%error, "a task of the session panicked");
+                warn!(
+                    error = telemetry::ended(&error),
+                    "a task of the session has ended"
+                );
                 self.work.retain(|_, task| !task.is_finished());
                 if let Some(live) = self.live.as_mut().filter(|live| live.task.is_finished()) {
                     live.ended = true;

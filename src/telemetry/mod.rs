@@ -1,7 +1,16 @@
-//! The log: set up once in `main`. To standard error, so that standard output belongs to results.
+//! The log: set up once in `main`. To standard error, so that standard output belongs to results. And
+//! what is told of a panic: where, never with what, for a panic's message may quote what a user said
+//! (that of a string cut in the middle of a character does).
 
-use std::io::IsTerminal;
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    fmt::Display,
+    io::{IsTerminal, Write as _},
+    panic::{self, PanicHookInfo},
+    thread,
+};
 
+use tokio::task::JoinError;
 use tracing_subscriber::EnvFilter;
 
 /// How much the log says when nobody asks for more: what a person at the terminal should know.
@@ -23,4 +32,41 @@ pub fn init(filter: Option<&str>, verbose: u8) {
         .with_target(false);
     // A second start in one process (tests) keeps the first.
     let _ = format.try_init();
+}
+
+/// From now on a panic tells its thread and its place in the source, and its message only where that
+/// was written as it stands in the source. With `RUST_BACKTRACE=1` also the way there.
+pub fn discreet_panics() {
+    panic::set_hook(Box::new(|info| {
+        let current = thread::current();
+        let name = current.name().unwrap_or("without a name");
+        let mut text = panic_text(name, info);
+        let trace = Backtrace::capture();
+        if trace.status() == BacktraceStatus::Captured {
+            text.push_str(&format!("\n{trace}"));
+        }
+        // There is nobody left to tell that standard error is closed.
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }));
+}
+
+fn panic_text(thread: &str, info: &PanicHookInfo<'_>) -> String {
+    let place: &dyn Display = match info.location() {
+        Some(place) => place,
+        None => &"an unknown place",
+    };
+    let text = format!("caal: a bug: thread {thread} panicked at {place}");
+    // A message with values in it is a `String`.
+    match info.payload().downcast_ref::<&'static str>() {
+        Some(literal) => format!("{text}: {literal}"),
+        None => text,
+    }
+}
+
+/// How a task ended that brought no result. [`JoinError`] itself would quote the panic's message.
+pub fn ended(error: &JoinError) -> &'static str {
+    match error.is_panic() {
+        true => "panicked",
+        false => "was cancelled",
+    }
 }

@@ -15,7 +15,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Subcommand;
 
-use super::Failure;
+use super::{
+    Failure,
+    out::{remark, say},
+};
 use crate::{
     app::{self, App},
     models::Store,
@@ -85,7 +88,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
         Which::Wake(args) => wake::run(&args, &settings.models_dir, &app::runtime(&settings)?)?,
         Which::Turn(args) => {
             let app = App::build(settings).await?;
-            eprintln!("caal: {}", app.greeting());
+            remark(format_args!("caal: {}", app.greeting()));
             return turn::run(&args, || app.conversation(TurnConfig::default(), None)).await;
         }
         Which::Serve(args) => serve::run(&args, &settings).await?,
@@ -99,7 +102,7 @@ async fn all(args: &AllArgs, settings: &Settings) -> Result<ExitCode, Failure> {
     let program = std::env::current_exe().map_err(|e| Failure::internal(e.to_string()))?;
     let mut failed = false;
     for (bench, has_peer, has_speech) in ALL {
-        println!("\n== {bench}");
+        say(format_args!("\n== {bench}"))?;
         let mut child = tokio::process::Command::new(&program);
         child
             .arg("--models")

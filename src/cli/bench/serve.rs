@@ -9,7 +9,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{cli::Failure, settings::Settings};
+use crate::{
+    cli::{Failure, out::say},
+    settings::Settings,
+};
 
 /// Arguments of `caal bench serve`.
 #[derive(Debug, Clone, clap::Args)]
@@ -91,24 +94,24 @@ pub async fn run(args: &Args, settings: &Settings) -> Result<(), Failure> {
     };
     stop(&mut child).await;
     if args.json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&report).expect("plain numbers")
-        );
+        say(serde_json::to_string_pretty(&report).expect("plain numbers"))?;
     } else {
-        println!(
+        say(format_args!(
             "serve, idle                ready after {:.2} s",
             report.ready_seconds
-        );
-        println!("  memory                   {:.0} MB", report.idle_mb);
-        println!(
+        ))?;
+        say(format_args!(
+            "  memory                   {:.0} MB",
+            report.idle_mb
+        ))?;
+        say(format_args!(
             "  memory without models    {:.0} MB",
             report.without_models_mb
-        );
-        println!(
+        ))?;
+        say(format_args!(
             "  CPU                      {:.2} % of one core",
             report.idle_cpu_percent
-        );
+        ))?;
     }
     Ok(())
 }

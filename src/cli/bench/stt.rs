@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     audio::{Hz16k, Pcm, resample, wav},
-    cli::Failure,
+    cli::{Failure, out::say},
     engine::{Role, Runtime},
     stt::{
         Language,
@@ -179,7 +179,7 @@ pub fn run(args: &Args, runtime: &Runtime, model: &Path) -> Result<(), Failure> 
                 .as_ref()
                 .map(|h| theirs.add(h.ms, &clip.transcript, &h.text));
             if args.each {
-                println!(
+                say(format_args!(
                     "{:.1} s {ms:.0} ms (mel {:.0}, encoder {:.0} in {}, decoder {:.0} in {}) {wrong} wrong, confidence {:.2} | {}",
                     clip.pcm.duration().as_secs_f64(),
                     timings.mel.as_secs_f64() * 1e3,
@@ -189,10 +189,13 @@ pub fn run(args: &Args, runtime: &Runtime, model: &Path) -> Result<(), Failure> 
                     timings.steps,
                     transcript.confidence.unwrap_or(f32::NAN),
                     clip.path.file_name().unwrap_or_default().display(),
-                );
-                println!("    {}", transcript.text);
+                ))?;
+                say(format_args!("    {}", transcript.text))?;
                 if let (Some(heard), Some(wrong)) = (&heard, peer_wrong) {
-                    println!("    {:.0} ms {wrong} wrong:{}", heard.ms, heard.text);
+                    say(format_args!(
+                        "    {:.0} ms {wrong} wrong:{}",
+                        heard.ms, heard.text
+                    ))?;
                 }
             }
         }
@@ -219,15 +222,15 @@ pub fn run(args: &Args, runtime: &Runtime, model: &Path) -> Result<(), Failure> 
     if args.json {
         let text =
             serde_json::to_string_pretty(&report).map_err(|e| Failure::internal(e.to_string()))?;
-        println!("{text}");
+        say(text)?;
     } else {
-        print(&report);
+        print(&report)?;
     }
     Ok(())
 }
 
-fn print(report: &Report) {
-    println!(
+fn print(report: &Report) -> Result<(), Failure> {
+    say(format_args!(
         "{} clips, {:.0} s of speech, {} threads{}",
         report.clips,
         report.seconds,
@@ -237,13 +240,13 @@ fn print(report: &Report) {
         } else {
             ""
         }
-    );
+    ))?;
     for side in [Some(&report.ours), report.peer.as_ref()]
         .into_iter()
         .flatten()
     {
         let (p50, p95) = side.ms.map_or((0.0, 0.0), |s| (s.p50, s.p95));
-        println!(
+        say(format_args!(
             "{:<58} median {p50:>5.0} ms  p95 {p95:>5.0} ms  WER {:>5.2} % ({} of {})  peak {:>4.0} MB  load {:.0} ms",
             side.name,
             side.wer * 100.0,
@@ -251,11 +254,12 @@ fn print(report: &Report) {
             side.words,
             side.peak_rss_mb,
             side.load_ms,
-        );
+        ))?;
     }
     if let Some(times) = report.times_faster {
-        println!("{times:.2} times faster in the median");
+        say(format_args!("{times:.2} times faster in the median"))?;
     }
+    Ok(())
 }
 
 #[derive(Default)]

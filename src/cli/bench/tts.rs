@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     audio::{Hz24k, Pcm, resample},
-    cli::Failure,
+    cli::{Failure, out::say},
     engine::{Role, Runtime},
     stt::{Stt, TranscribeRequest},
     tts::{
@@ -156,13 +156,17 @@ pub async fn run(
     show(args, &speed, print_speed)
 }
 
-fn show<T: Serialize>(args: &Args, report: &T, print: impl Fn(&T)) -> Result<(), Failure> {
+fn show<T: Serialize>(
+    args: &Args,
+    report: &T,
+    print: impl Fn(&T) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     if args.json {
         let text = serde_json::to_string_pretty(report)
             .map_err(|e| Failure::internal(format!("the report cannot be written ({e})")))?;
-        println!("{text}");
+        say(text)?;
     } else {
-        print(report);
+        print(report)?;
     }
     Ok(())
 }
@@ -213,7 +217,9 @@ async fn speed(
             of_peer.push(best / peer_best);
         }
         if args.each && !args.json {
-            println!("{length:>5.2} s  ours {best:>6.0} ms  peer {peer_best:>6.0} ms  {text}");
+            say(format_args!(
+                "{length:>5.2} s  ours {best:>6.0} ms  peer {peer_best:>6.0} ms  {text}"
+            ))?;
         }
     }
     Ok(Speed {
@@ -258,10 +264,10 @@ async fn first_sound(args: &Args, tts: &KokoroTts) -> Result<FirstSound, Failure
             whole = whole.min(millis(all));
         }
         if args.each && !args.json {
-            println!(
+            say(format_args!(
                 "first {first:>6.0} ms of {whole:>6.0} ms  {} clauses  {sentence}",
                 clauses.len()
-            );
+            ))?;
         }
         firsts.push(first);
         wholes.push(whole);
@@ -292,7 +298,10 @@ async fn read_back(args: &Args, tts: &KokoroTts, stt: &dyn Stt) -> Result<ReadBa
         let heard = stt.transcribe(TranscribeRequest::new(clip)).await?.text;
         let wrong = heard_errors(written, reference, &heard);
         if args.each && !args.json {
-            println!("{} errors  {written} -> {heard}", wrong.errors());
+            say(format_args!(
+                "{} errors  {written} -> {heard}",
+                wrong.errors()
+            ))?;
         }
         if wrong.errors() > 0 {
             misses.push(Miss {
@@ -365,26 +374,26 @@ fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-fn print_speed(report: &Speed) {
-    println!(
+fn print_speed(report: &Speed) -> Result<(), Failure> {
+    say(format_args!(
         "{} sentences, {:.1} s of sound, {} rounds, voice {}, {} threads",
         report.sentences, report.seconds, report.rounds, report.voice, report.threads
-    );
+    ))?;
     for side in [Some(&report.ours), report.peer.as_ref()]
         .into_iter()
         .flatten()
     {
         let (p50, p95) = side.ms_per_second.map_or((0.0, 0.0), |s| (s.p50, s.p95));
-        println!(
+        say(format_args!(
             "{:<58} median {p50:>5.0} ms per second of sound  p95 {p95:>5.0}  peak {:>4.0} MB  load {:.0} ms",
             side.name, side.peak_rss_mb, side.load_ms
-        );
+        ))?;
     }
     if let Some(share) = report.of_peer {
-        println!(
+        say(format_args!(
             "{:.2} of the peer's time in the median (best rounds; {:.2} to {:.2})",
             share.p50, share.min, share.max
-        );
+        ))?;
     }
     let FirstSound {
         sentences,
@@ -393,28 +402,28 @@ fn print_speed(report: &Speed) {
         share: Some(share),
     } = &report.first_sound
     else {
-        return;
+        return Ok(());
     };
-    println!(
+    say(format_args!(
         "first sound of {sentences} sentences of 12 words with a comma after the fourth: {:.0} ms, the whole {:.0} ms: {:.0} % ({:.0} to {:.0} %)",
         first.p50,
         whole.p50,
         share.p50 * 100.0,
         share.min * 100.0,
         share.max * 100.0
-    );
+    ))
 }
 
-fn print_read_back(report: &ReadBack) {
+fn print_read_back(report: &ReadBack) -> Result<(), Failure> {
     for miss in &report.misses {
         let e = &miss.errors;
-        println!(
+        say(format_args!(
             "{} wrong, {} missing, {} too many\n  written {}\n  spoken  {}\n  heard   {}",
             e.substituted, e.deleted, e.inserted, miss.written, miss.spoken, miss.heard
-        );
+        ))?;
     }
     let e = &report.errors;
-    println!(
+    say(format_args!(
         "{} sentences, {} words: {:.2} % word errors ({} wrong, {} missing, {} too many)",
         report.sentences,
         e.words,
@@ -422,7 +431,7 @@ fn print_read_back(report: &ReadBack) {
         e.substituted,
         e.deleted,
         e.inserted
-    );
+    ))
 }
 
 #[derive(Deserialize)]

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::Summary;
 use crate::{
     audio::{self, Hz16k, Hz24k, Pcm, SamplePos, wav},
-    cli::Failure,
+    cli::{Failure, out::say},
     local::{
         Setting, Watch,
         file::{self, Answer, Options, Speed},
@@ -86,7 +86,7 @@ pub async fn run(
     for (name, clip) in &clips {
         let row = one(name, clip, setting()?).await?;
         if !args.json {
-            println!("{}", line(&row));
+            say(line(&row))?;
         }
         rows.push(row);
     }
@@ -213,25 +213,27 @@ fn report(json: bool, rows: &[Row]) -> Result<(), Failure> {
     if json {
         let text = serde_json::to_string_pretty(&report)
             .map_err(|error| Failure::internal(error.to_string()))?;
-        println!("{text}");
+        say(text)?;
         return Ok(());
     }
-    println!("\n{:<28} {:>8} {:>8}", "milliseconds", "p50", "p95");
-    let row = |name: &str, summary: &Option<Summary>| {
-        if let Some(s) = summary {
-            println!("{name:<28} {:>8.0} {:>8.0}", s.p50, s.p95);
-        }
+    say(format_args!(
+        "\n{:<28} {:>8} {:>8}",
+        "milliseconds", "p50", "p95"
+    ))?;
+    let row = |name: &str, summary: &Option<Summary>| match summary {
+        Some(s) => say(format_args!("{name:<28} {:>8.0} {:>8.0}", s.p50, s.p95)),
+        None => Ok(()),
     };
-    row("last speech to first sound", &report.total_ms);
-    row("  without the endpoint wait", &report.work_ms);
+    row("last speech to first sound", &report.total_ms)?;
+    row("  without the endpoint wait", &report.work_ms)?;
     for (name, summary) in &report.stages_ms {
-        row(&format!("  {name}"), summary);
+        row(&format!("  {name}"), summary)?;
     }
-    println!(
+    say(format_args!(
         "{} of {} answered",
         rows.len() - report.unanswered,
         rows.len()
-    );
+    ))?;
     Ok(())
 }
 

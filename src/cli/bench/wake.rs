@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     audio::{Hz16k, Pcm, SamplePos, resample, wav},
-    cli::Failure,
+    cli::{Failure, out::say},
     engine::Runtime,
     wake::{EnergyConfig, GateConfig, Gated, OpenWakeWord, WakeGate, WakeModel, choose, find},
 };
@@ -134,9 +134,9 @@ pub fn run(args: &Args, store: &Path, runtime: &Runtime) -> Result<(), Failure> 
     if args.json {
         let text = serde_json::to_string_pretty(&report)
             .map_err(|e| Failure::internal(format!("the figures cannot be written ({e})")))?;
-        println!("{text}");
+        say(text)?;
     } else {
-        print(&report);
+        print(&report)?;
     }
     Ok(())
 }
@@ -317,32 +317,34 @@ fn noise(width: f32) -> impl FnMut() -> f32 {
     }
 }
 
-fn print(report: &Report) {
-    println!("wake word: CPU time in per cent of one core, slowest 80 ms step");
-    println!(
+fn print(report: &Report) -> Result<(), Failure> {
+    say("wake word: CPU time in per cent of one core, slowest 80 ms step")?;
+    say(format_args!(
         "{:<20} {:<8} {:>5} {:>8} {:>10} {:>9}",
         "detector", "sound", "words", "CPU %", "worst ms", "sound s"
-    );
+    ))?;
     for cost in &report.costs {
         let Used {
             seconds,
             cpu_percent,
             worst_ms,
         } = cost.used;
-        println!(
+        say(format_args!(
             "{:<20} {:<8} {:>5} {cpu_percent:>8.2} {worst_ms:>10.2} {seconds:>9.0}",
             cost.detector, cost.sound, cost.words
-        );
+        ))?;
     }
     let Some(hearing) = &report.hearing else {
-        return;
+        return Ok(());
     };
-    println!("\nthreshold 0.5, one step is enough, gate on");
+    say(format_args!("\nthreshold 0.5, one step is enough, gate on"))?;
     for (word, (all, hits)) in &hearing.words {
-        println!("{word}: heard in {hits} of {all} recordings that hold it");
+        say(format_args!(
+            "{word}: heard in {hits} of {all} recordings that hold it"
+        ))?;
     }
-    println!(
+    say(format_args!(
         "{} detections in {:.0} s of other recordings; recordings in which the gate changed anything: {}",
         hearing.false_alarms, hearing.other_seconds, hearing.gate_differences
-    );
+    ))
 }
