@@ -11,6 +11,8 @@ use crate::{
     audio::{Hz24k, Pcm},
     endpoint::TurnEndModel,
     session::{Clock, Ear, Effect, Engines, Event, Playout, Session, SessionConfig},
+    telemetry,
+    turn::Attention,
 };
 
 /// Between room and session either way. When full the sender waits: both sides take without
@@ -53,6 +55,8 @@ pub struct Ended;
 pub(super) struct Room<'w> {
     /// `None` while it listens on its thread.
     ear: Option<Ear>,
+    /// What the ear is to listen for, in order, from its next sound on.
+    attentions: Vec<Attention>,
     pub(super) playout: Playout,
     events: mpsc::Sender<Event>,
     effects: mpsc::Receiver<Effect>,
@@ -90,6 +94,7 @@ impl<'w> Room<'w> {
         tasks.spawn(session.run(events_rx, effects_tx));
         Self {
             ear: Some(ear),
+            attentions: Vec::new(),
             playout: Playout::new(),
             events,
             effects,
@@ -109,14 +114,19 @@ impl<'w> Room<'w> {
         self.watch.level(crate::audio::rms(&sound));
         let mut ear = self.ear.take().ok_or(Ended)?;
         let span = Span::current();
+        let attentions = std::mem::take(&mut self.attentions);
         let listening = tokio::task::spawn_blocking(move || {
             let _in_span = span.entered();
+            // Falling asleep takes the wake word model through seconds of sound.
+            for attention in attentions {
+                ear.attend(attention);
+            }
             let mut heard = Vec::new();
             ear.push(&sound, |event| heard.push(event));
             (ear, heard)
         });
         let (ear, heard) = listening.await.map_err(|error| {
-            warn!(%error, "the ear panicked");
+            warn!(error = telemetry::ended(&error), "the ear has ended");
             Ended
         })?;
         self.ear = Some(ear);
@@ -169,11 +179,7 @@ impl<'w> Room<'w> {
     fn carry_out(&mut self, effect: Effect) -> Carried {
         self.watch.effect(&effect);
         match effect {
-            Effect::Attend(attention) => {
-                if let Some(ear) = &mut self.ear {
-                    ear.attend(attention);
-                }
-            }
+            Effect::Attend(attention) => self.attentions.push(attention),
             Effect::Play { reply, sound } => self.playout.push(reply, &sound),
             Effect::PlayEnd { reply } => self.playout.end(reply),
             Effect::Hush(reply) => self.playout.hush(reply),

@@ -121,7 +121,8 @@ impl Ear {
         }
     }
 
-    /// What to listen for from now on.
+    /// What to listen for from now on. Falling asleep runs the wake word model over what is
+    /// remembered: on the thread of [`Ear::push`], please.
     pub fn attend(&mut self, attention: Attention) {
         let before = std::mem::replace(&mut self.attention, attention);
         if before == attention {

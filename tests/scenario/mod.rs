@@ -204,6 +204,21 @@ async fn a_question_in_one_breath_with_the_wake_word_is_whole() {
     told.has_not("~").has("show asleep");
 }
 
+/// The fake wake word model insists on not being run on the thread that feeds the loudspeaker, where
+/// falling asleep would hold it up.
+#[tokio::test(start_paused = true)]
+async fn it_falls_asleep_beside_the_loudspeaker_and_can_be_woken_again() {
+    let told = Story::new()
+        .calls(500, 1_230)
+        .says(1_230, 2_700, "what time is it")
+        .calls(30_500, 31_230)
+        .says(31_230, 32_700, "what time is it")
+        .play()
+        .await;
+    assert_eq!(told.count("woken hey_test"), 2, "{}", told.text());
+    assert_eq!(told.count("user:"), 2, "{}", told.text());
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_wake_word_alone_is_no_question() {
     let told = Story::new()

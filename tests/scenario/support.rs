@@ -6,6 +6,7 @@
 
 use std::{
     sync::{Arc, Mutex},
+    thread::ThreadId,
     time::Duration,
 };
 
@@ -231,6 +232,7 @@ impl Story {
             Activation::WakeWord => Some(Box::new(FakeWake {
                 words: vec!["hey_test".into()],
                 score: [0.0],
+                room: std::thread::current().id(),
             })),
             Activation::AlwaysOn => None,
         };
@@ -325,6 +327,8 @@ impl SpeechModel for FakeSpeech {
 struct FakeWake {
     words: Vec<String>,
     score: [f32; 1],
+    /// The thread of the room's loop, which feeds the loudspeaker.
+    room: ThreadId,
 }
 
 impl WakeModel for FakeWake {
@@ -337,6 +341,7 @@ impl WakeModel for FakeWake {
     }
 
     fn score(&mut self, step: &[f32]) -> Result<&[f32], WakeError> {
+        assert_ne!(std::thread::current().id(), self.room, "it keeps the room");
         let word = step.contains(&WAKE);
         let ends = word && step.last() != Some(&WAKE);
         self.score = [if ends { 1.0 } else { 0.0 }];
