@@ -2,8 +2,8 @@
 //!
 //! The library is loaded at run time (`libonnxruntime.so`, ONNX Runtime 1.24 or newer), so the same
 //! binary runs on the CPU build and on the CUDA build of it. The process has one thread budget: the
-//! machine's cores shared out by [`Role`], and no thread spins while it waits, because other engines
-//! need the core meanwhile.
+//! machine's cores shared out by [`Role`], and no thread spins for longer than [`SPIN_MICROSECONDS`],
+//! because other engines need the core meanwhile.
 
 use std::{
     num::NonZeroUsize,
@@ -17,6 +17,12 @@ use ort::{
 };
 
 use crate::fault::Fault;
+
+/// How long a thread waits for its next piece of the same run before it gives its core away. A model's
+/// parts follow each other within some ten microseconds, for which falling asleep and being woken costs
+/// more time and more CPU than waiting; without end (ONNX Runtime's default) it takes the core from
+/// other engines. `docs/benchmarks.md` has the figures.
+const SPIN_MICROSECONDS: &str = "100";
 
 /// Keeps ONNX Runtime from telling Microsoft what it runs. Its builds for Linux (seen in 1.31) make a
 /// database and a device's identity under `~/.cache/Microsoft` as soon as they are loaded, before
@@ -171,7 +177,7 @@ impl Runtime {
         }
     }
 
-    /// A builder with this process' settings: threads by role, no spinning, the device.
+    /// A builder with this process' settings: threads by role, short spinning, the device.
     ///
     /// # Errors
     ///
@@ -181,7 +187,10 @@ impl Runtime {
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_intra_threads(self.threads(role))?
             .with_inter_threads(1)?
-            .with_intra_op_spinning(false)?
+            .with_intra_op_spinning(true)?
+            .with_config_entry("session.intra_op.spin_duration_us", SPIN_MICROSECONDS)?
+            // A library that does not know the line above at least rests between two runs.
+            .with_config_entry("session.force_spinning_stop", "1")?
             .with_inter_op_spinning(false)?;
         if self.device == Device::Cuda && role == Role::Voice {
             builder = builder
