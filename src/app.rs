@@ -138,19 +138,20 @@ impl App {
         &self.engines
     }
 
-    /// What one conversation through this machine's sound needs. `wake` is the wake word to sleep
-    /// for.
+    /// What one conversation through this machine's sound needs. `wake` are the wake words to sleep
+    /// for, any of them; none: always listen.
     ///
     /// # Errors
     ///
     /// When a model of the ear cannot be loaded, or the dictionary is wrong.
-    pub fn conversation(&self, turn: TurnConfig, wake: Option<&str>) -> Result<Setting, Failure> {
+    pub fn conversation(&self, turn: TurnConfig, wake: &[String]) -> Result<Setting, Failure> {
         let settings = &self.settings;
         let models = EarModels {
             speech: Box::new(silero(settings, &self.runtime)?),
-            wake: wake
-                .map(|word| wake_model(settings, &self.runtime, word))
-                .transpose()?,
+            wake: match wake {
+                [] => None,
+                words => Some(wake_model(settings, &self.runtime, words)?),
+            },
             turn_end: None,
         };
         let dictionary = dictionary(settings)?;
@@ -495,26 +496,26 @@ fn silero(settings: &Settings, runtime: &Runtime) -> Result<Silero, Failure> {
     Ok(Silero::load(runtime, &file)?)
 }
 
-/// Whether there is this wake word; looks at file names only.
+/// Whether there are these wake words; looks at file names only.
 ///
 /// # Errors
 ///
-/// When there is none of this name.
-pub fn check_wake_word(settings: &Settings, word: &str) -> Result<(), Failure> {
-    find_wake_word(settings, word).map(drop)
+/// When there is none of such a name.
+pub fn check_wake_words(settings: &Settings, words: &[String]) -> Result<(), Failure> {
+    find_wake_words(settings, words).map(drop)
 }
 
-fn find_wake_word(settings: &Settings, word: &str) -> Result<Vec<wake::WakeWord>, Failure> {
+fn find_wake_words(settings: &Settings, words: &[String]) -> Result<Vec<wake::WakeWord>, Failure> {
     let known = wake::find(&wake_folders(&settings.models_dir));
-    Ok(wake::choose(&known, &[word.to_owned()])?)
+    Ok(wake::choose(&known, words)?)
 }
 
 fn wake_model(
     settings: &Settings,
     runtime: &Runtime,
-    word: &str,
+    words: &[String],
 ) -> Result<Box<dyn wake::WakeModel>, Failure> {
-    let words = find_wake_word(settings, word)?;
+    let words = find_wake_words(settings, words)?;
     let folder = settings.models_dir.join("openwakeword");
     let model = OpenWakeWord::load(runtime, &folder, &words)?;
     let memory = model.memory();

@@ -33,6 +33,7 @@ fn a_wrong_word_on_the_command_line_is_exit_code_64() {
         &["serve", "--headphones"],
         &["serve", "--local", "--wake", "alexa", "--no-wake"],
         &["serve", "--port", "0", "--local", "--wake", "hey_nobody"],
+        &["serve", "--port", "0", "--local", "--wake", ""],
         &[],
     ];
     for arguments in cases {
@@ -253,6 +254,25 @@ fn serve_becomes_ready_and_drains_on_sigterm() {
     drains(server);
 }
 
+/// A supervisor may ask at any moment. What a signal meets: models that load, or a server that has
+/// just said that it is ready.
+#[test]
+fn a_signal_while_loading_or_right_after_ready_is_a_clean_end() {
+    use std::io::{BufRead, BufReader};
+
+    let mut loading = server(&[], &[]);
+    let log = BufReader::new(loading.0.stderr.take().expect("piped"));
+    let mut lines = log.lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("loading the models")));
+    drains(loading);
+
+    if cfg!(feature = "embedded-llm") {
+        let mut ready = server(&[], &[]);
+        address(&mut ready).expect("ready");
+        drains(ready);
+    }
+}
+
 /// ALSA's null device stands for a sound card: the path through the sound system is real, and it
 /// gives silence as fast as it is taken.
 #[cfg(feature = "embedded-llm")]
@@ -261,7 +281,11 @@ fn a_server_waits_for_its_microphone_and_uses_it_when_it_comes() {
     use std::io::{BufRead, BufReader};
 
     let (_folder, alsa) = no_sound();
-    let mut server = server(&["--local"], &[("ALSA_CONFIG_PATH", &alsa)]);
+    let environment = [
+        ("ALSA_CONFIG_PATH", &*alsa),
+        ("CAAL_WAKE_WORD", "hey_jarvis,alexa"),
+    ];
+    let mut server = server(&["--local"], &environment);
     let address = address(&mut server).expect("ready without a microphone");
     let mut log = BufReader::new(server.0.stderr.take().expect("piped")).lines();
     let mut says = |words: &str| {
@@ -279,7 +303,7 @@ fn a_server_waits_for_its_microphone_and_uses_it_when_it_comes() {
         ready.starts_with("HTTP/1.1 200") && ready.contains("\"microphone\":null"),
         "{ready}"
     );
-    assert!(ready.contains("\"wake\":\"hey_jarvis\""), "{ready}");
+    assert!(ready.contains("\"wake\":\"hey_jarvis, alexa\""), "{ready}");
 
     std::fs::write(&alsa, "pcm.default { type null }\n").expect("a file");
     says("loudspeaker: ");
@@ -507,6 +531,23 @@ fn a_conversation_that_cannot_begin_leaves_no_answer_behind() {
     assert!(!new.exists(), "there was none before");
     let text = std::fs::read_to_string(&old).expect("it stays");
     assert_eq!(text, "an answer from before");
+}
+
+#[test]
+fn talk_finds_a_wrong_wake_word_before_it_loads_anything() {
+    const ROOM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audio/room.wav");
+    let models = crate::support::models().display().to_string();
+    let talk = [
+        "--models", &models, "talk", "--in", ROOM, "--out", "a.wav", "--wake",
+    ];
+    let output = caal(&[&talk[..], &["alexa,hey_nobody"]].concat(), &[]);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(64), "{text}");
+    assert!(
+        text.contains("no wake word \"hey_nobody\"") && text.contains("alexa"),
+        "{text}"
+    );
+    assert!(!text.contains("loading"), "{text}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub mod wake;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{ArgAction, Parser, Subcommand};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use out::remark;
 
@@ -150,23 +151,40 @@ async fn converse(args: talk::Args, mut settings: Settings) -> Result<ExitCode, 
     if let Some(voice) = &args.voice {
         settings.voice.clone_from(voice);
     }
+    app::check_wake_words(&settings, &args.wake)?;
     remark("caal: loading the models…");
     let app = App::build(settings).await?;
     remark(format_args!("caal: {}", app.greeting()));
-    let setting = app.conversation(args.turn(TurnConfig::default()), args.wake.as_deref())?;
+    let setting = app.conversation(args.turn(TurnConfig::default()), &args.wake)?;
     talk::run(&args, setting, app.turned()).await
 }
 
-/// Resolves when the process is asked to stop: Ctrl-C or SIGTERM.
-pub(crate) async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        // Without a handler the signal ends the process by itself.
-        Err(_) => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+/// The signals that ask the process to stop: Ctrl-C and SIGTERM. From its making on none is lost,
+/// whether somebody waits or not, and none ends the process by itself: make it once, first thing.
+pub(crate) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// # Errors
+    ///
+    /// When the system gives no handlers.
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|e| Failure::internal(format!("no signals can be had ({e})")))
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Resolves at the next signal, or at once where one came since the last. Dropping it loses none.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }

@@ -67,11 +67,12 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     match args.command {
         Command::List { json } => list(&store, json)?,
         Command::Pull { names } => {
+            let mut stop = super::StopSignals::new()?;
             let telling = Telling::new(std::io::stderr().is_terminal());
             let pull = store.pull(&names, settings.hub, &telling);
             tokio::select! {
                 biased;
-                () = super::stop_signal() => {
+                () = stop.next() => {
                     telling.clear();
                     remark("caal: stopped; the same command goes on from here");
                     return Ok(ExitCode::from(INTERRUPTED));

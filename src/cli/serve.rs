@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
-    Failure,
+    Failure, StopSignals,
     out::{remark, say},
     talk,
 };
@@ -41,9 +41,10 @@ pub struct Args {
     /// word. Without this the microphone is never opened.
     #[arg(long)]
     local: bool,
-    /// With --local: the wake word, another than the one that is set (setting wake_word_model).
-    #[arg(long, value_name = "NAME", requires = "local")]
-    wake: Option<String>,
+    /// With --local: the wake word, or several with commas, instead of what is set (setting
+    /// wake_word_model).
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', requires = "local")]
+    wake: Vec<String>,
     /// With --local: no wake word, always listen.
     #[arg(long, requires = "local", conflicts_with = "wake")]
     no_wake: bool,
@@ -54,7 +55,8 @@ pub struct Args {
 
 /// The local conversation as asked for.
 struct Wanted {
-    wake: Option<String>,
+    /// None: always listen.
+    wake: Vec<String>,
     turn: TurnConfig,
 }
 
@@ -64,16 +66,14 @@ impl Args {
         if !self.local {
             return Ok(None);
         }
-        let wake = match (&self.wake, self.no_wake) {
-            (_, true) => None,
-            (Some(word), _) => Some(word.clone()),
-            (None, _) => Some(settings.wake_word.clone()),
+        let wake = match (&self.wake[..], self.no_wake) {
+            (_, true) => Vec::new(),
+            ([], _) => settings.wake_words.clone(),
+            (words, _) => words.to_vec(),
         };
-        if let Some(word) = &wake {
-            app::check_wake_word(settings, word)?;
-        }
+        app::check_wake_words(settings, &wake)?;
         let turn = TurnConfig {
-            activation: talk::activation(wake.as_deref()),
+            activation: talk::activation(&wake),
             duplex: match self.headphones {
                 true => Duplex::Full,
                 false => Duplex::Half,
@@ -96,6 +96,7 @@ enum Part {
 ///
 /// When the port is taken, a model cannot be loaded, or there is no such wake word.
 pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Failure> {
+    let mut signals = StopSignals::new()?;
     let port = args.port.unwrap_or(settings.http_port);
     // Loopback only: there is no key yet that would let anybody else in.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
@@ -125,7 +126,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     remark("caal: loading the models…");
     let loaded = tokio::select! {
         biased;
-        () = super::stop_signal() => None,
+        () = signals.next() => None,
         loaded = load(settings, wanted) => Some(loaded?),
     };
     let mut result = Ok(ExitCode::SUCCESS);
@@ -133,7 +134,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
         let (status, mut devices) = watch::channel(None);
         if let Some((setting, wake)) = local {
             let local = Local {
-                wake,
+                wake: (!wake.is_empty()).then(|| wake.join(", ")),
                 ..Local::default()
             };
             status.send_replace(Some(local));
@@ -149,7 +150,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
             app.greeting(),
             address.port()
         ));
-        result = serve(&app, &readiness, devices, &mut tasks).await;
+        result = serve(&app, &readiness, devices, &mut tasks, &mut signals).await;
         remark("caal: stopping; once more to stop at once");
     }
     readiness.send_replace(Readiness::Draining);
@@ -157,7 +158,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     let drained = async { while tasks.join_next().await.is_some() {} };
     tokio::select! {
         () = drained => {}
-        () = super::stop_signal() => {}
+        () = signals.next() => {}
         () = tokio::time::sleep(app::SHUTDOWN_GRACE) => {}
     }
     result
@@ -167,14 +168,14 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
 async fn load(
     settings: Settings,
     wanted: Option<Wanted>,
-) -> Result<(Arc<App>, Option<(Setting, Option<String>)>), Failure> {
+) -> Result<(Arc<App>, Option<(Setting, Vec<String>)>), Failure> {
     let app = Arc::new(App::build(settings).await?);
     let Some(Wanted { wake, turn }) = wanted else {
         return Ok((app, None));
     };
     let loader = app.clone();
     let loaded = tokio::task::spawn_blocking(move || {
-        let setting = loader.conversation(turn, wake.as_deref())?;
+        let setting = loader.conversation(turn, &wake)?;
         Ok::<_, Failure>((setting, wake))
     });
     let failed = |e| {
@@ -194,16 +195,14 @@ async fn serve(
     readiness: &watch::Sender<Readiness>,
     mut devices: watch::Receiver<Option<Local>>,
     tasks: &mut JoinSet<Part>,
+    signals: &mut StopSignals,
 ) -> Result<ExitCode, Failure> {
     let mut problem = None;
     let mut turned = app.turned();
-    // One for all rounds: a signal between two of them must not be missed.
-    let stopped = super::stop_signal();
-    tokio::pin!(stopped);
     loop {
         tokio::select! {
             biased;
-            () = &mut stopped => return Ok(ExitCode::SUCCESS),
+            () = signals.next() => return Ok(ExitCode::SUCCESS),
             Some(ended) = tasks.join_next() => {
                 let reason = why_ended(ended)?;
                 error!("{reason}");

@@ -10,9 +10,8 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    Failure,
+    Failure, StopSignals,
     out::{remark, say},
-    stop_signal,
 };
 use crate::{
     audio::{self, Hz16k, Pcm, wav},
@@ -44,9 +43,9 @@ pub struct Args {
     /// The microphone does not hear the speakers: you may interrupt the assistant.
     #[arg(long)]
     headphones: bool,
-    /// Sleep until this wake word is said (see: caal models list).
-    #[arg(long, value_name = "NAME")]
-    pub wake: Option<String>,
+    /// Sleep until this wake word is said, or one of several with commas (see: caal models list).
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub wake: Vec<String>,
     /// Voice or blend: af_heart, af_bella(2)+af_sky(1) (setting tts_voice_kokoro).
     #[arg(long, value_name = "NAME")]
     pub voice: Option<String>,
@@ -68,7 +67,7 @@ impl Args {
     /// The rules of turn taking as asked for on the command line.
     pub fn turn(&self, config: TurnConfig) -> TurnConfig {
         TurnConfig {
-            activation: activation(self.wake.as_deref()),
+            activation: activation(&self.wake),
             duplex: match self.headphones {
                 true => Duplex::Full,
                 false => Duplex::Half,
@@ -107,11 +106,11 @@ impl Args {
     }
 }
 
-/// What opens the assistant's ears, with this wake word or none.
-pub(super) fn activation(wake: Option<&str>) -> Activation {
+/// What opens the assistant's ears, with these wake words or none.
+pub(super) fn activation(wake: &[String]) -> Activation {
     match wake {
-        Some(_) => Activation::WakeWord,
-        None => Activation::AlwaysOn,
+        [] => Activation::AlwaysOn,
+        _ => Activation::WakeWord,
     }
 }
 
@@ -130,9 +129,11 @@ pub async fn run(
         display: Display::new(std::io::stdout(), style(args.json)),
         turned,
     };
+    let mut signals = StopSignals::new()?;
+    let stop = signals.next();
     let result = match (&args.input_file, &args.out) {
-        (Some(input), Some(out)) => with_file(args, setting, &mut watch, (input, out)).await,
-        _ => device::talk(setting, &args.devices(), &mut watch, stop_signal())
+        (Some(input), Some(out)) => with_file(args, setting, &mut watch, (input, out), stop).await,
+        _ => device::talk(setting, &args.devices(), &mut watch, stop)
             .await
             .map_err(Failure::from),
     };
@@ -179,6 +180,7 @@ async fn with_file(
     setting: Setting,
     watch: &mut dyn Watch,
     (input, out): (&Path, &Path),
+    stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let recording: Pcm<Hz16k> = audio::resample(&wav::read(input)?);
     let speed = if args.fast {
@@ -189,7 +191,7 @@ async fn with_file(
     let options = Options { speed, echo: 0.0 };
     let answer = tokio::select! {
         answer = file::talk(&recording, setting, options, watch) => answer,
-        () = stop_signal() => {
+        () = stop => {
             return Err(Failure { message: "stopped before the end".to_owned(), fault: Fault::Busy });
         }
     };
@@ -197,9 +199,12 @@ async fn with_file(
         .map_err(|_| Failure::internal("the conversation ended unexpectedly; see the log"))?;
     wav::write(out, &answer.sound)?;
     if answer.begins.is_empty() {
-        let hint = match &args.wake {
-            Some(word) => format!("was the wake word {word:?} said, and words after it?"),
-            None => "are there words in the recording?".to_owned(),
+        let hint = match &args.wake[..] {
+            [] => "are there words in the recording?".to_owned(),
+            words => {
+                let words = words.join(" or ");
+                format!("was the wake word {words} said, and words after it?")
+            }
         };
         remark(format_args!("caal: the assistant said nothing; {hint}"));
     }

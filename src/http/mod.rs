@@ -38,7 +38,7 @@ pub struct Parts {
 /// The conversation through this machine's microphone and loudspeakers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Local {
-    /// The wake word that it sleeps for; none: it always listens.
+    /// The wake word that it sleeps for, several with commas; none: it always listens.
     pub wake: Option<String>,
     /// The microphone in use; none while one is waited for.
     pub microphone: Option<String>,

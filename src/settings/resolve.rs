@@ -47,7 +47,7 @@ pub struct Settings {
     pub embedded_model: String,
     pub agent_name: String,
     pub max_turns: usize,
-    pub wake_word: String,
+    pub wake_words: Vec<String>,
     pub wake_threshold: f32,
     pub follow_up: Duration,
     pub turn_end_short: Duration,
@@ -124,7 +124,7 @@ impl Settings {
             embedded_model: reader.text("embedded_model"),
             agent_name: reader.text("agent_name"),
             max_turns: reader.number("max_turns") as usize,
-            wake_word: reader.text("wake_word_model"),
+            wake_words: reader.words("wake_word_model"),
             wake_threshold: reader.number("wake_word_threshold") as f32,
             follow_up: Duration::from_secs_f64(reader.number("wake_word_timeout")),
             turn_end_short: Duration::from_secs_f64(reader.number("turn_end_short")),
@@ -207,6 +207,24 @@ impl Reader<'_> {
                 .push(format!("{place} is {}: {problem}", quoted(row, &value)));
         }
         value
+    }
+
+    fn words(&mut self, key: &str) -> Vec<String> {
+        let row = find(key);
+        let (value, place) = self.raw(row);
+        let words: Vec<String> = value
+            .split(',')
+            .map(|word| word.trim().to_owned())
+            .collect();
+        if words.iter().any(String::is_empty) {
+            let problem = format!(
+                "it must be one name or several with commas, such as {}",
+                row.default
+            );
+            self.problems
+                .push(format!("{place} is {}: {problem}", quoted(row, &value)));
+        }
+        words
     }
 
     fn number(&mut self, key: &str) -> f64 {

@@ -19,6 +19,8 @@ pub enum Kind {
     Number(f64, f64),
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// Words with commas between, at least one.
+    Words,
     /// A map of words, in the settings file only.
     Map,
 }
@@ -176,9 +178,9 @@ pub const ROWS: &[Row] = &[
     row(
         "wake_word_model",
         "CAAL_WAKE_WORD",
-        Kind::Text,
+        Kind::Words,
         "hey_jarvis",
-        "Wake word, where one is asked for.",
+        "Wake word, where one is asked for, or several: `hey_jarvis,alexa`.",
     ),
     row(
         "wake_word_threshold",
@@ -255,6 +257,7 @@ pub fn markdown() -> String {
         let values = match row.kind {
             Kind::Text => "text".to_owned(),
             Kind::Path => "path".to_owned(),
+            Kind::Words => "words with commas".to_owned(),
             Kind::Url => "URL".to_owned(),
             Kind::Bool => "`true`, `false`".to_owned(),
             Kind::Int(low, high) => format!("{low} to {high}"),

@@ -5,7 +5,10 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::audio::{Hz16k, SamplePos};
 
-/// When scores count as a wake word.
+/// When scores count as a wake word. Only the threshold is a setting of CAAL's users: it trades false
+/// alarms against missed calls, which depends on the room and the word. For the rest the defaults do:
+/// patience would keep hardly a false alarm away, and the refractory time follows from how long a model
+/// goes on scoring.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GateConfig {
     /// A step counts from this score on. openWakeWord's own recommendation is 0.5.

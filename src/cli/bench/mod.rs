@@ -89,7 +89,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
         Which::Turn(args) => {
             let app = App::build(settings).await?;
             remark(format_args!("caal: {}", app.greeting()));
-            return turn::run(&args, || app.conversation(TurnConfig::default(), None)).await;
+            return turn::run(&args, || app.conversation(TurnConfig::default(), &[])).await;
         }
         Which::Serve(args) => serve::run(&args, &settings).await?,
         Which::All(args) => return all(&args, &settings).await,
