@@ -24,7 +24,7 @@ use crate::{
     http::Parts,
     llm::{
         Llm, LlmError,
-        choice::{Answering, Embedded, choose},
+        choice::{Answering, Choice, Embedded, choose, choose_embedded},
         fallback::Turned,
         history::Limits,
         ollama::{Ollama, OllamaConfig},
@@ -288,7 +288,7 @@ fn whisper_cpp(_: &Settings, file: &Path) -> Result<Arc<dyn Stt>, Failure> {
 #[cfg(not(feature = "whisper-cpp"))]
 pub fn no_whisper_cpp(file: &Path) -> Failure {
     Failure::request(format!(
-        "{} is a ggml model, and this caal was built without whisper.cpp; build it with --features whisper-cpp, or name a faster-whisper model such as whisper-base",
+        "{} is a ggml model, and this caal was built without whisper.cpp; build it with --features embedded-llm,whisper-cpp, or name a faster-whisper model such as whisper-base",
         file.display()
     ))
 }
@@ -307,27 +307,36 @@ pub fn tts(settings: &Settings, runtime: &Runtime) -> Result<Arc<dyn Tts>, Failu
     Ok(Arc::new(KokoroTts::load(runtime, &folder, &config)?))
 }
 
-/// Chooses who answers. Asks Ollama whether it is there. Where it is, and the provider is `auto`, the
-/// embedded model stands behind it, loaded only when it is needed.
-///
-/// # Errors
-///
-/// When nobody can answer.
-pub async fn llm(settings: &Settings) -> Result<Chosen, Failure> {
-    let file = embedded_file(settings);
-    let embedded = match (cfg!(feature = "embedded-llm"), file.is_file()) {
+/// Who would answer.
+pub struct Answers {
+    /// Who, and what the user is told.
+    pub choice: Choice,
+    /// The model that Ollama runs or should have; empty where it has none and none is set.
+    pub model: String,
+    /// Whether an Ollama is there, with or without the model.
+    pub ollama: bool,
+    /// How it is with the embedded model.
+    pub embedded: Embedded,
+}
+
+/// Who answers with these settings. Asks Ollama whether it is there, and loads nothing.
+pub async fn who_answers(settings: &Settings) -> Answers {
+    let embedded = match (
+        cfg!(feature = "embedded-llm"),
+        embedded_file(settings).is_file(),
+    ) {
+        _ if settings.llm_provider == LlmProvider::Ollama => Embedded::NotWanted,
         (false, _) => Embedded::NotBuilt,
         (true, false) => Embedded::NoFile,
         (true, true) => Embedded::Ready,
     };
     if settings.llm_provider == LlmProvider::Embedded {
-        if embedded == Embedded::NotBuilt {
-            return Err(Failure::request(
-                "this caal was built without a language model inside; set LLM_PROVIDER=auto, or build it with --features embedded-llm",
-            ));
-        }
-        let sentence = "The small built-in model answers, as set.".to_owned();
-        return load_embedded(settings, &file, sentence).await;
+        return Answers {
+            choice: choose_embedded(embedded),
+            model: String::new(),
+            ollama: false,
+            embedded,
+        };
     }
     let probe = Ollama::probe(&settings.ollama_host).await;
     let model = match &probe {
@@ -337,11 +346,28 @@ pub async fn llm(settings: &Settings) -> Result<Chosen, Failure> {
         }
         _ => settings.ollama_model.clone(),
     };
-    let allowed = match settings.llm_provider {
-        LlmProvider::Ollama => Embedded::NotBuilt,
-        _ => embedded,
-    };
-    let choice = choose(&probe, &model, allowed);
+    Answers {
+        choice: choose(&probe, &model, embedded),
+        model,
+        ollama: probe.is_ok(),
+        embedded,
+    }
+}
+
+/// Who answers, built. Where it is Ollama, and the provider is `auto`, the embedded model stands behind
+/// it, loaded only when it is needed.
+///
+/// # Errors
+///
+/// When nobody can answer.
+pub async fn llm(settings: &Settings) -> Result<Chosen, Failure> {
+    let Answers {
+        choice,
+        model,
+        embedded,
+        ..
+    } = who_answers(settings).await;
+    let file = embedded_file(settings);
     match choice.answering {
         Answering::Ollama => {
             let ollama = Ollama::new(OllamaConfig {
@@ -352,12 +378,17 @@ pub async fn llm(settings: &Settings) -> Result<Chosen, Failure> {
                 temperature: settings.temperature,
                 ..OllamaConfig::default()
             })?;
-            Ok(match allowed {
+            Ok(match embedded {
                 Embedded::Ready => with_fallback(ollama, settings, &file, choice.sentence),
-                Embedded::NoFile | Embedded::NotBuilt => alone(ollama, settings, choice.sentence),
+                Embedded::NoFile | Embedded::NotBuilt | Embedded::NotWanted => {
+                    alone(ollama, settings, choice.sentence)
+                }
             })
         }
         Answering::Embedded => load_embedded(settings, &file, choice.sentence).await,
+        Answering::Nobody if settings.llm_provider == LlmProvider::Embedded => {
+            Err(Failure::request(choice.sentence))
+        }
         Answering::Nobody => Err(Failure::remote(choice.sentence)),
     }
 }

@@ -431,7 +431,10 @@ fn a_ggml_file_without_the_feature_says_what_to_do() {
     let output = caal(&["transcribe", CLIP, "--model", model], &[]);
     let text = stderr(&output);
     assert_eq!(output.status.code(), Some(64), "{text}");
-    assert!(text.contains("--features whisper-cpp"), "{text}");
+    assert!(
+        text.contains("--features embedded-llm,whisper-cpp"),
+        "{text}"
+    );
     let doctor = caal(&["doctor"], &[("WHISPER_MODEL", model)]);
     let text = String::from_utf8_lossy(&doctor.stdout);
     assert!(text.contains("whisper.cpp is not built in"), "{text}");
@@ -454,6 +457,76 @@ fn doctor_names_the_one_next_step() {
         "no colour where there is no terminal"
     );
     assert!(text.contains("Next step: caal models pull"), "{text}");
+}
+
+/// Whether doctor says that a conversation is possible, and what it finds of `part`.
+fn doctor(environment: &[(&str, &str)], part: &str) -> (bool, serde_json::Value) {
+    let output = caal(&["doctor", "--json"], environment);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let ready = report["ready"].as_bool().expect("a verdict");
+    assert_eq!(output.status.code(), Some(if ready { 0 } else { 69 }));
+    let checks = report["checks"].as_array().expect("a list");
+    let check = checks.iter().find(|check| check["part"] == part);
+    (ready, check.cloned().unwrap_or_default())
+}
+
+/// A model store like the tests' own, without `without`.
+fn store(without: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for model in crate::support::models()
+        .read_dir()
+        .expect("a folder")
+        .flatten()
+    {
+        if without.iter().all(|name| model.file_name() != *name) {
+            let link = folder.path().join(model.file_name());
+            std::os::unix::fs::symlink(model.path(), link).expect("a link");
+        }
+    }
+    folder
+}
+
+#[test]
+fn doctor_says_ready_when_and_only_when_serve_would_start() {
+    let models = crate::support::models();
+    let nobody = ("OLLAMA_HOST", "http://127.0.0.1:9");
+    let all = models.to_str().expect("a path in UTF-8");
+    let built_in = cfg!(feature = "embedded-llm");
+    let whole = [nobody, ("CAAL_MODELS", all)];
+    assert_eq!(doctor(&whole, "language model").0, built_in);
+    let embedded = [nobody, ("CAAL_MODELS", all), ("LLM_PROVIDER", "embedded")];
+    assert_eq!(doctor(&embedded, "language model").0, built_in);
+    let ollama = [nobody, ("CAAL_MODELS", all), ("LLM_PROVIDER", "ollama")];
+    let (ready, check) = doctor(&ollama, "language model");
+    assert!(!ready && check["health"] == "bad", "{check}");
+
+    let silent = store(&["smollm2-135m-instruct"]);
+    let silent = silent.path().to_str().expect("a path in UTF-8");
+    let (ready, check) = doctor(&[nobody, ("CAAL_MODELS", silent)], "language model");
+    assert!(!ready && check["health"] == "bad", "{check}");
+    if built_in {
+        assert_eq!(check["step"], "caal models pull smollm2-135m-instruct");
+    }
+
+    // What the settings name instead of a default counts, and not the default.
+    let other = store(&["whisper-base", "onnxruntime"]);
+    let other = other.path().to_str().expect("a path in UTF-8");
+    let whisper = models.join("whisper-base");
+    let library = models.join("onnxruntime/libonnxruntime.so");
+    let named = [
+        nobody,
+        ("CAAL_MODELS", other),
+        ("WHISPER_MODEL", whisper.to_str().expect("a path in UTF-8")),
+        ("ORT_DYLIB_PATH", library.to_str().expect("a path in UTF-8")),
+    ];
+    let (ready, check) = doctor(&named, "speech to text");
+    assert_eq!(
+        (ready, &check["health"]),
+        (built_in, &"good".into()),
+        "{check}"
+    );
+    let (ready, check) = doctor(&named[..2], "speech to text");
+    assert!(!ready && check["health"] == "bad", "{check}");
 }
 
 /// A sound system in which nothing is set up: what a machine without a sound card has.

@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use super::{Failure, out::say};
 use crate::{
-    app,
+    app::{self, Answers},
     engine::Device,
-    llm::ollama::Ollama,
+    llm::choice::{Answering, Embedded, SUGGESTED},
     local::device::{self, Devices},
     models::{ModelsError, State, Store},
-    settings::{LlmProvider, Settings},
+    settings::Settings,
 };
 
 /// Arguments of `caal doctor`.
@@ -160,22 +160,21 @@ fn tempfile_in(folder: &std::path::Path) -> std::io::Result<()> {
     std::fs::remove_file(&path)
 }
 
+/// The models that every conversation needs, whatever is set.
 fn models(settings: &Settings) -> Vec<Check> {
     let store = Store::new(&settings.models_dir);
-    let names: Vec<String> = store
-        .manifest()
-        .defaults()
-        .map(|m| m.name.clone())
-        .collect();
+    let names = store.manifest().defaults().filter_map(|model| {
+        match (&*model.name, settings.device) {
+            // What the settings name instead is looked at by the checks that follow.
+            ("whisper-base" | "smollm2-135m-instruct", _) => None,
+            ("onnxruntime", _) if settings.onnxruntime.is_some() => None,
+            ("onnxruntime", Device::Cuda) => Some("onnxruntime-cuda"),
+            (name, _) => Some(name),
+        }
+    });
     names
-        .iter()
         .map(|name| {
             let check = Check::good(&format!("model {name}"), "");
-            let health = match name.as_str() {
-                // Ollama may answer instead.
-                "smollm2-135m-instruct" => Health::Weak,
-                _ => Health::Bad,
-            };
             let state = store.state(name);
             let step = match &state {
                 State::Present => {
@@ -184,6 +183,9 @@ fn models(settings: &Settings) -> Vec<Check> {
                         ..check
                     };
                 }
+                State::Missing | State::Incomplete(_) if name == "onnxruntime-cuda" => {
+                    format!("caal models pull {name}")
+                }
                 State::Missing | State::Incomplete(_) => "caal models pull".to_owned(),
                 State::Damaged(_) => format!("caal models rm {name} && caal models pull {name}"),
             };
@@ -191,7 +193,7 @@ fn models(settings: &Settings) -> Vec<Check> {
                 finding: state.to_string(),
                 ..check
             }
-            .not(health, step)
+            .not(Health::Bad, step)
         })
         .collect()
 }
@@ -212,10 +214,16 @@ fn speech_to_text(settings: &Settings) -> Check {
         )
         .not(
             Health::Bad,
-            format!("{step}, or build with: cargo build --release --features whisper-cpp"),
+            format!(
+                "{step}, or build with: cargo build --release --features embedded-llm,whisper-cpp"
+            ),
         ),
         Err(e) => {
             let step = match &e {
+                ModelsError::NotHere {
+                    name,
+                    state: State::Damaged(_),
+                } => format!("caal models rm {name} && caal models pull {name}"),
                 ModelsError::NotHere { name, .. } => format!("caal models pull {name}"),
                 _ => step.to_owned(),
             };
@@ -231,49 +239,71 @@ fn runtime(settings: &Settings) -> Check {
     };
     match app::runtime(settings) {
         Ok(_) => Check::good("ONNX Runtime", format!("loads, {device}")),
-        Err(e) => Check::good("ONNX Runtime", e.to_string())
-            .not(Health::Bad, "caal models pull onnxruntime"),
+        Err(e) => {
+            let step = match (&settings.onnxruntime, settings.device) {
+                (Some(_), _) => "set ORT_DYLIB_PATH to ONNX Runtime's library, or leave it out",
+                (None, Device::Cpu) => "caal models pull onnxruntime",
+                (None, Device::Cuda) => "caal models pull onnxruntime-cuda",
+            };
+            Check::good("ONNX Runtime", e.to_string()).not(Health::Bad, step)
+        }
     }
 }
 
+/// Who answers, by the same choice that `serve` makes.
 async fn language_model(settings: &Settings) -> Check {
     let part = "language model";
-    let built_in = cfg!(feature = "embedded-llm");
-    let found = match settings.llm_provider {
-        LlmProvider::Embedded => None,
-        LlmProvider::Auto | LlmProvider::Ollama => Some(Ollama::probe(&settings.ollama_host).await),
+    let Answers {
+        choice,
+        model,
+        ollama,
+        embedded,
+    } = app::who_answers(settings).await;
+    let named = &settings.embedded_model;
+    let store = Store::new(&settings.models_dir);
+    let known = store.manifest().get(named).is_some();
+    let fetch = match known {
+        true => format!("caal models pull {named}"),
+        false => "set CAAL_EMBEDDED_MODEL to a GGUF file that is there".to_owned(),
     };
-    let better = "for a better one, install Ollama (ollama.com) and run: ollama pull qwen3:4b";
-    match found {
-        Some(Ok(models)) if models.is_empty() => {
-            Check::good(part, "Ollama answers, but has no model")
-                .not(Health::Weak, "ollama pull qwen3:4b")
-        }
-        Some(Ok(models)) => {
-            let wanted = &settings.ollama_model;
-            match models.iter().find(|m| wanted.is_empty() || m.is(wanted)) {
-                Some(model) => Check::good(part, format!("Ollama, {}", model.name)),
-                None => Check::good(part, format!("Ollama answers, but does not have {wanted}"))
-                    .not(Health::Weak, format!("ollama pull {wanted}")),
-            }
-        }
-        Some(Err(e)) if settings.llm_provider == LlmProvider::Ollama || !built_in => {
-            let step = if built_in {
-                "start Ollama, or set LLM_PROVIDER=auto".to_owned()
-            } else {
-                "start Ollama, or build with the model inside: cargo build --release --features embedded-llm"
-                    .to_owned()
-            };
-            Check::good(part, e.to_string()).not(Health::Bad, step)
-        }
-        Some(Err(_)) | None => Check::good(
+    let from_ollama = match &*model {
+        "" => format!("ollama pull {SUGGESTED}"),
+        model => format!("ollama pull {model}"),
+    };
+    match (choice.answering, embedded) {
+        (Answering::Ollama, Embedded::NoFile) => Check::good(
             part,
-            format!(
-                "the built-in {} (no Ollama answers)",
-                settings.embedded_model
-            ),
+            format!("Ollama, {model}; nobody when it is lost"),
         )
-        .not(Health::Weak, better),
+        .not(Health::Weak, fetch),
+        (Answering::Ollama, _) => Check::good(part, format!("Ollama, {model}")),
+        (Answering::Embedded, _) if known && store.state(named) != State::Present => {
+            Check::good(part, format!("the built-in {named} is {}", store.state(named))).not(
+                Health::Bad,
+                format!("caal models rm {named} && caal models pull {named}"),
+            )
+        }
+        (Answering::Embedded, _) => Check::good(part, choice.sentence).not(
+            Health::Weak,
+            match ollama {
+                true => from_ollama,
+                false => format!(
+                    "for a better one, install Ollama (ollama.com) and run: ollama pull {SUGGESTED}"
+                ),
+            },
+        ),
+        (Answering::Nobody, embedded) => Check::good(part, choice.sentence).not(
+            Health::Bad,
+            match embedded {
+                Embedded::NoFile => fetch,
+                _ if ollama => from_ollama,
+                Embedded::NotWanted => "start Ollama, or set LLM_PROVIDER=auto".to_owned(),
+                Embedded::NotBuilt | Embedded::Ready => {
+                    "start Ollama, or build with the model inside: cargo build --release --features embedded-llm"
+                        .to_owned()
+                }
+            },
+        ),
     }
 }
 

@@ -14,6 +14,8 @@ pub enum Embedded {
     NoFile,
     /// This binary was built without the feature `embedded-llm`.
     NotBuilt,
+    /// Only Ollama may answer, as set.
+    NotWanted,
 }
 
 /// Who answers.
@@ -36,6 +38,9 @@ pub struct Choice {
     pub sentence: String,
 }
 
+/// A model for who has none yet: small enough for a laptop, good enough to talk to.
+pub const SUGGESTED: &str = "qwen3:4b";
+
 /// Chooses. `probe` is what [`Ollama::models`](super::ollama::Ollama::models) said, `model` the one
 /// that is set.
 pub fn choose(probe: &Result<Vec<ModelInfo>, LlmError>, model: &str, embedded: Embedded) -> Choice {
@@ -45,6 +50,9 @@ pub fn choose(probe: &Result<Vec<ModelInfo>, LlmError>, model: &str, embedded: E
                 answering: Answering::Ollama,
                 sentence: format!("Ollama answers, with {model}."),
             };
+        }
+        Ok(_) if model.is_empty() => {
+            format!("Ollama is there but has no model. Fetch one with: ollama pull {SUGGESTED}.")
         }
         Ok(models) => format!(
             "Ollama is there but does not have the model {model}. Fetch it with: ollama pull {model}{}.",
@@ -74,10 +82,41 @@ pub fn choose(probe: &Result<Vec<ModelInfo>, LlmError>, model: &str, embedded: E
                  --features embedded-llm"
             ),
         ),
+        Embedded::NotWanted => (
+            Answering::Nobody,
+            format!(
+                "No language model can answer. {problem} Or let the small built-in one answer: set \
+                 LLM_PROVIDER=auto"
+            ),
+        ),
     };
     Choice {
         answering,
         sentence,
+    }
+}
+
+/// What the settings allow where the model inside the binary is to answer and no other.
+pub fn choose_embedded(embedded: Embedded) -> Choice {
+    let (answering, sentence) = match embedded {
+        Embedded::Ready => (
+            Answering::Embedded,
+            "The small built-in model answers, as set.",
+        ),
+        Embedded::NoFile => (
+            Answering::Nobody,
+            "No language model can answer. The built-in one is set, and its file is missing; fetch it \
+             with: caal models pull",
+        ),
+        Embedded::NotBuilt | Embedded::NotWanted => (
+            Answering::Nobody,
+            "this caal was built without a language model inside; set LLM_PROVIDER=auto, or build it \
+             with --features embedded-llm",
+        ),
+    };
+    Choice {
+        answering,
+        sentence: sentence.to_owned(),
     }
 }
 
@@ -160,6 +199,17 @@ mod tests {
             built.sentence.contains("ollama pull a. Or build"),
             "{}",
             built.sentence
+        );
+    }
+
+    #[test]
+    fn an_ollama_without_any_model_is_told_which_to_fetch() {
+        let choice = choose(&models(&[]), "", Embedded::NotWanted);
+        assert_eq!(choice.answering, Answering::Nobody);
+        assert!(
+            choice.sentence.contains("has no model") && choice.sentence.contains(SUGGESTED),
+            "{}",
+            choice.sentence
         );
     }
 
