@@ -1,9 +1,14 @@
 //! The ONNX Runtime library: found, loaded once, and its threads shared out.
 //!
 //! The library is loaded at run time (`libonnxruntime.so`, ONNX Runtime 1.24 or newer), so the same
-//! binary runs on the CPU build and on the CUDA build of it. The process has one thread budget: the
-//! machine's cores shared out by [`Role`], and no thread spins for longer than [`SPIN_MICROSECONDS`],
-//! because other engines need the core meanwhile.
+//! binary runs on the CPU build and on the CUDA build of it.
+//!
+//! The thread budget ([`cores`]) bounds each model by itself: Whisper, Kokoro, the judge of pauses and
+//! the embedded language model may each use all cores, because they mostly take turns (speech is
+//! understood before it is answered, a clause is written before it is spoken), and whoever runs alone
+//! should have the machine. Where two overlap, as when a clause is spoken while the next is written,
+//! the system shares the cores out: no thread spins for longer than [`SPIN_MICROSECONDS`]. What runs
+//! all day has one thread ([`Role`]).
 
 use std::{
     num::NonZeroUsize,
