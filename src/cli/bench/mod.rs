@@ -3,6 +3,7 @@
 
 mod peer;
 mod readback;
+mod recordings;
 pub mod serve;
 mod stats;
 pub mod stt;
@@ -56,7 +57,8 @@ enum Which {
 /// Arguments of `caal bench all`.
 #[derive(Debug, clap::Args)]
 struct AllArgs {
-    /// Folder of the recordings, with manifest.tsv.
+    /// Folder of recordings with manifest.tsv: columns path, transcript, category, label, parted by
+    /// tabs. Without it stt and turn hear the few of the repository, wake a synthetic sound.
     #[arg(long, value_name = "FOLDER")]
     speech: Option<PathBuf>,
     #[command(flatten)]
@@ -64,10 +66,11 @@ struct AllArgs {
 }
 
 /// Benches that take a peer and recordings, and those that do not.
-const ALL: [(&str, bool, bool); 4] = [
+const ALL: [(&str, bool, bool); 5] = [
     ("stt", true, true),
     ("tts", true, false),
     ("wake", true, true),
+    ("turn", false, true),
     ("serve", false, false),
 ];
 
@@ -128,4 +131,22 @@ async fn all(args: &AllArgs, settings: &Settings) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn all_are_all() {
+        let command = Which::augment_subcommands(clap::Command::new("bench"));
+        let known: BTreeSet<_> = command
+            .get_subcommands()
+            .map(|c| c.get_name().to_owned())
+            .filter(|name| name != "all")
+            .collect();
+        assert_eq!(known, ALL.map(|(name, ..)| name.to_owned()).into());
+    }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Summary, WordErrors, peak_rss_mb,
     peer::{Peer, PeerArgs, Rival},
+    recordings::{OURS, manifest},
     word_errors,
 };
 use crate::{
@@ -32,8 +33,8 @@ const RIVAL: Rival = Rival {
 /// What to measure.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Folder with manifest.tsv (path, seconds, transcript, …) and its recordings.
-    #[arg(long, value_name = "DIR", default_value = "../shared/speech")]
+    /// Folder of recordings with manifest.tsv: columns path, transcript, category, parted by tabs.
+    #[arg(long, value_name = "DIR", default_value = OURS)]
     speech: PathBuf,
     /// Category of the manifest; empty for all with a transcript.
     #[arg(long, value_name = "NAME", default_value = "asr")]
@@ -290,13 +291,6 @@ impl Tally {
 }
 
 fn clips(args: &Args) -> Result<Vec<Clip>, Failure> {
-    let file = args.speech.join("manifest.tsv");
-    let table = fs::read_to_string(&file).map_err(|e| {
-        Failure::request(format!(
-            "{} cannot be read ({e}); name the folder of the recordings with --speech",
-            file.display()
-        ))
-    })?;
     let bounds = args.seconds.split_once("..");
     let bounds = bounds.and_then(|(a, b)| Some((a.parse::<f64>().ok()?, b.parse::<f64>().ok()?)));
     let Some((shortest, longest)) = bounds else {
@@ -305,29 +299,18 @@ fn clips(args: &Args) -> Result<Vec<Clip>, Failure> {
             args.seconds
         )));
     };
-    let mut lines = table.lines();
-    let header: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
-    let column = |name: &str| {
-        header
-            .iter()
-            .position(|h| *h == name)
-            .ok_or_else(|| Failure::request(format!("{} has no column {name}", file.display())))
-    };
-    let (path, text, category) = (column("path")?, column("transcript")?, column("category")?);
     let mut found = Vec::new();
-    for line in lines {
-        let fields: Vec<&str> = line.split('\t').collect();
-        let field = |at: usize| fields.get(at).copied().unwrap_or_default().trim();
-        let wanted = args.category.is_empty() || field(category) == args.category;
-        if !wanted || field(text).is_empty() {
+    for entry in manifest(&args.speech, "transcript")? {
+        let wanted = args.category.is_empty() || entry.category == args.category;
+        if !wanted || entry.transcript.is_empty() {
             continue;
         }
-        let path = args.speech.join(field(path));
+        let path = args.speech.join(&entry.path);
         let pcm: Pcm<Hz16k> = resample(&wav::read(&path)?);
         if (shortest..=longest).contains(&pcm.duration().as_secs_f64()) {
             found.push(Clip {
                 path,
-                transcript: field(text).to_owned(),
+                transcript: entry.transcript,
                 pcm,
             });
         }
@@ -343,7 +326,7 @@ fn clips(args: &Args) -> Result<Vec<Clip>, Failure> {
     if found.is_empty() {
         return Err(Failure::request(format!(
             "{} lists no such clip; widen --seconds or change --category",
-            file.display()
+            args.speech.display()
         )));
     }
     Ok(found)

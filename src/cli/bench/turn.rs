@@ -1,4 +1,4 @@
-//! `caal bench turn`: how long after a user's last speech the answer is heard. Twenty recorded
+//! `caal bench turn`: how long after a user's last speech the answer is heard. Recorded
 //! questions and commands are played in real time to the whole assistant, one conversation each.
 //!
 //! The last speech is found in the recording by its energy, not by the assistant's own detector; the
@@ -12,7 +12,10 @@ use std::{
 
 use serde::Serialize;
 
-use super::Summary;
+use super::{
+    Summary,
+    recordings::{OURS, manifest},
+};
 use crate::{
     audio::{self, Hz16k, Hz24k, Pcm, SamplePos, wav},
     cli::{Failure, out::say},
@@ -23,8 +26,9 @@ use crate::{
     session::{Effect, TurnTimings},
 };
 
-/// Questions and commands, by path below the folder of recordings.
-pub const RECORDINGS: [&str; 20] = [
+/// The questions and commands of docs/benchmarks.md, by path below the folder of recordings. They are
+/// not part of the repository; of a folder without them, the whole category command is played.
+const RECORDINGS: [&str; 20] = [
     "command/ohf__what_time_is_it.wav",
     "command/ohf__what_s_the_date.wav",
     "command/ohf__what_s_the_weather.wav",
@@ -50,8 +54,9 @@ pub const RECORDINGS: [&str; 20] = [
 /// Arguments of `caal bench turn`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder of the recordings.
-    #[arg(long, value_name = "DIR", default_value = "../shared/speech")]
+    /// Folder of recordings with manifest.tsv: columns path, transcript, category, parted by tabs.
+    /// Those of the category command are played.
+    #[arg(long, value_name = "DIR", default_value = OURS)]
     speech: PathBuf,
     /// JSON instead of a table.
     #[arg(long)]
@@ -61,7 +66,7 @@ pub struct Args {
 /// One recording's result, in milliseconds.
 #[derive(Debug, Serialize)]
 struct Row {
-    recording: &'static str,
+    recording: String,
     /// Last speech → first audible sample; `None` where nothing was answered.
     total_ms: Option<f64>,
     timings: Option<TurnTimings>,
@@ -76,14 +81,15 @@ pub async fn run(
     args: &Args,
     mut setting: impl FnMut() -> Result<Setting, Failure>,
 ) -> Result<ExitCode, Failure> {
-    let clips = RECORDINGS
-        .iter()
-        .map(|name| Ok((*name, read(&args.speech, name)?)))
+    let clips = recordings(&args.speech)?
+        .into_iter()
+        .map(|name| Ok((read(&args.speech, &name)?, name)))
         .collect::<Result<Vec<_>, Failure>>()?;
     // The first conversation pays for caches that fill once.
-    one(clips[0].0, &clips[0].1, setting()?).await?;
+    let (clip, name) = &clips[0];
+    one(name, clip, setting()?).await?;
     let mut rows = Vec::new();
-    for (name, clip) in &clips {
+    for (clip, name) in &clips {
         let row = one(name, clip, setting()?).await?;
         if !args.json {
             say(line(&row))?;
@@ -92,6 +98,22 @@ pub async fn run(
     }
     report(args.json, &rows)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is played; never nothing.
+fn recordings(folder: &Path) -> Result<Vec<String>, Failure> {
+    if RECORDINGS.iter().all(|name| folder.join(name).is_file()) {
+        return Ok(RECORDINGS.map(str::to_owned).to_vec());
+    }
+    let mut entries = manifest(folder, "transcript")?;
+    entries.retain(|e| e.category == "command");
+    if entries.is_empty() {
+        return Err(Failure::request(format!(
+            "{} lists no recording of the category command; give another folder with --speech",
+            folder.display()
+        )));
+    }
+    Ok(entries.into_iter().map(|e| e.path).collect())
 }
 
 fn read(folder: &Path, name: &str) -> Result<Pcm<Hz16k>, Failure> {
@@ -110,7 +132,7 @@ impl Watch for First {
     }
 }
 
-async fn one(recording: &'static str, clip: &Pcm<Hz16k>, setting: Setting) -> Result<Row, Failure> {
+async fn one(recording: &str, clip: &Pcm<Hz16k>, setting: Setting) -> Result<Row, Failure> {
     let mut first = First::default();
     let options = Options {
         speed: Speed::RealTime,
@@ -122,7 +144,7 @@ async fn one(recording: &'static str, clip: &Pcm<Hz16k>, setting: Setting) -> Re
     let total = audible(&answer)
         .map(|at| (at.as_secs_f64() - last_speech(clip).duration().as_secs_f64()) * 1_000.0);
     Ok(Row {
-        recording,
+        recording: recording.to_owned(),
         total_ms: total,
         timings: first.0,
     })

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     cpu_seconds,
     peer::{Peer, PeerArgs, Rival},
+    recordings::{Entry, manifest},
 };
 use crate::{
     audio::{Hz16k, Pcm, SamplePos, resample, wav},
@@ -197,7 +198,7 @@ impl Bench<'_> {
     fn hearing(&self, folder: &Path) -> Result<Hearing, Failure> {
         let (mut gated, mut plain) = (self.gated(WORDS.len())?, self.plain(WORDS.len())?);
         let mut hearing = Hearing::default();
-        for entry in manifest(folder)? {
+        for entry in listed(folder)? {
             let clip = resample::<Hz16k>(&wav::read(&folder.join(&entry.path))?);
             let heard = detections(&mut gated, &clip)?;
             hearing.gate_differences += usize::from(heard != detections(&mut plain, &clip)?);
@@ -233,47 +234,17 @@ fn detections(model: &mut dyn WakeModel, clip: &Pcm<Hz16k>) -> Result<Vec<usize>
     Ok(heard)
 }
 
-struct Entry {
-    path: String,
-    category: String,
-    label: String,
-}
-
-fn manifest(folder: &Path) -> Result<Vec<Entry>, Failure> {
-    let path = folder.join("manifest.tsv");
-    let text = fs::read_to_string(&path).map_err(|e| {
-        let path = path.display();
-        Failure::request(format!(
-            "{path} cannot be read ({e}); give a folder that has one"
-        ))
-    })?;
-    let mut lines = text
-        .lines()
-        .map(|line| line.split('\t').collect::<Vec<_>>());
-    let head = lines.next().unwrap_or_default();
-    let column = |name: &str| {
-        head.iter().position(|&h| h == name).ok_or_else(|| {
-            let path = path.display();
-            Failure::request(format!(
-                "{path} has no column {name}; it needs path, category, label"
-            ))
-        })
-    };
-    let (path, category, label) = (column("path")?, column("category")?, column("label")?);
-    let field = |line: &[&str], i: usize| line.get(i).copied().unwrap_or_default().to_owned();
-    let entries = lines.map(|line| Entry {
-        path: field(&line, path),
-        category: field(&line, category),
-        label: field(&line, label),
-    });
-    // Impulse responses of rooms are no sound that anybody hears.
-    Ok(entries.filter(|e| e.category != "rir").collect())
+/// The list without impulse responses of rooms, which are no sound that anybody hears.
+fn listed(folder: &Path) -> Result<Vec<Entry>, Failure> {
+    let mut entries = manifest(folder, "label")?;
+    entries.retain(|e| e.category != "rir");
+    Ok(entries)
 }
 
 /// Sentences without pauses between them, as often as it takes.
 fn continuous_speech(folder: &Path, len: usize) -> Result<Vec<f32>, Failure> {
     let mut sound = Vec::with_capacity(len);
-    for entry in manifest(folder)? {
+    for entry in listed(folder)? {
         if entry.category == "asr" && sound.len() < len {
             sound.extend(resample::<Hz16k>(&wav::read(&folder.join(entry.path))?).into_samples());
         }
