@@ -51,3 +51,15 @@ need_rust() {
   [ "$(printf '%s\n%s\n' "$want" "$have" | sort -V | head -n 1)" = "$want" ] ||
     die "Rust $have is too old, $want or newer is needed: rustup update stable"
 }
+
+# reachable PROGRAM: makes the command `caal` mean PROGRAM, or says how to.
+reachable() {
+  local program bin="$HOME/.local/bin"
+  program=$(realpath "$1")
+  [ "$(realpath "$(command -v caal)" 2>/dev/null)" != "$program" ] || return 0
+  # A caal that somebody else put there stays.
+  if [ -d "$bin" ] && [ ! -e "$bin/caal" ] && [ ! -L "$bin/caal" ] && case ":$PATH:" in *":$bin:"*) ;; *) false ;; esac; then
+    ln -s "$program" "$bin/caal" && say "caal is a command now: $bin/caal is a link to $program" && return 0
+  fi
+  say "the program is $program; to type just caal, as its hints do: export PATH=\"$(dirname "$program"):\$PATH\""
+}
