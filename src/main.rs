@@ -37,7 +37,11 @@ fn start(cli: Cli) -> Result<ExitCode, Failure> {
         .environment
         .get("CAAL_LOG")
         .or_else(|| sources.environment.get("RUST_LOG"));
-    telemetry::init(filter.map(String::as_str), cli.global.verbose);
+    telemetry::init(
+        filter.map(String::as_str),
+        cli.global.verbose,
+        cli.log_reader(),
+    );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

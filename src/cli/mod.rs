@@ -24,6 +24,7 @@ pub use failure::Failure;
 use crate::{
     app::{self, App},
     settings::{Settings, Sources},
+    telemetry::Reader,
     turn::TurnConfig,
 };
 
@@ -97,6 +98,14 @@ pub enum Command {
 }
 
 impl Cli {
+    /// Who reads the log of this command.
+    pub fn log_reader(&self) -> Reader {
+        match self.command {
+            Command::Serve(_) => Reader::Journal,
+            _ => Reader::Person,
+        }
+    }
+
     /// Reads and checks the settings, flags first.
     ///
     /// # Errors

@@ -13,15 +13,24 @@ use std::{
 use tokio::task::JoinError;
 use tracing_subscriber::EnvFilter;
 
-/// How much the log says when nobody asks for more: what a person at the terminal should know.
-const DEFAULT_FILTER: &str = "warn,caal=info,ort=error";
+/// Who reads the log when nobody asks for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// A server's journal: what happens, turn by turn.
+    Journal,
+    /// A person at a terminal, who sees the command's own lines: only what is wrong.
+    Person,
+}
 
-/// Starts the log. `filter` is in the syntax of `RUST_LOG`; `None` for the default. `verbose` raises
-/// our own part to debug (1) or trace (2 and more).
-pub fn init(filter: Option<&str>, verbose: u8) {
+/// Starts the log. `filter` is in the syntax of `RUST_LOG`; `None` leaves it to `reader` and `verbose`,
+/// which raises our own part to debug (1) or trace (2 and more).
+pub fn init(filter: Option<&str>, verbose: u8, reader: Reader) {
     let filter = match (filter, verbose) {
         (Some(filter), _) => EnvFilter::builder().parse_lossy(filter),
-        (None, 0) => EnvFilter::new(DEFAULT_FILTER),
+        (None, 0) => EnvFilter::new(match reader {
+            Reader::Journal => "warn,caal=info,ort=error",
+            Reader::Person => "warn,ort=error",
+        }),
         (None, 1) => EnvFilter::new("warn,caal=debug,ort=error"),
         (None, _) => EnvFilter::new("info,caal=trace,ort=warn"),
     };
