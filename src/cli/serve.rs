@@ -31,6 +31,9 @@ use crate::{
     turn::{Duplex, TurnConfig},
 };
 
+/// How long a stop waits for models that are being loaded.
+const LOADING_GRACE: std::time::Duration = std::time::Duration::from_secs(15);
+
 /// Arguments of `caal serve`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -124,11 +127,22 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     });
 
     remark("caal: loading the models…");
+    let mut loading = std::pin::pin!(load(settings, wanted));
     let loaded = tokio::select! {
         biased;
         () = signals.next() => None,
-        loaded = load(settings, wanted) => Some(loaded?),
+        loaded = &mut loading => Some(loaded?),
     };
+    if loaded.is_none() {
+        // A process that ends under ONNX Runtime's loading threads dies of a segmentation fault in
+        // its destructors (seen). Loading cannot be cut short; a second signal does not wait.
+        remark("caal: stopping when the models are loaded; once more to stop at once");
+        tokio::select! {
+            _ = loading => {}
+            () = signals.next() => {}
+            () = tokio::time::sleep(LOADING_GRACE) => {}
+        }
+    }
     let mut result = Ok(ExitCode::SUCCESS);
     if let Some((app, local)) = loaded {
         let (status, mut devices) = watch::channel(None);
