@@ -210,7 +210,7 @@ fn address(server: &mut Server) -> Option<String> {
 /// Asks a server to stop and waits for it: 0, within its grace.
 fn drains(mut server: Server) {
     use std::{
-        sync::mpsc::{RecvTimeoutError, channel},
+        sync::mpsc::{RecvTimeoutError, sync_channel},
         thread,
         time::Duration,
     };
@@ -222,7 +222,7 @@ fn drains(mut server: Server) {
     };
     let id = server.0.id();
     // A server that lost the signal is killed, so that this fails and does not wait for ever.
-    let (ended, end) = channel::<()>();
+    let (ended, end) = sync_channel::<()>(1);
     let watchdog = thread::spawn(move || {
         if end.recv_timeout(Duration::from_secs(20)) == Err(RecvTimeoutError::Timeout) {
             signal("-KILL", id);
