@@ -27,7 +27,7 @@ use crate::fault::Fault;
 /// parts follow each other within some ten microseconds, for which falling asleep and being woken costs
 /// more time and more CPU than waiting; without end (ONNX Runtime's default) it takes the core from
 /// other engines. `docs/benchmarks.md` has the figures.
-const SPIN_MICROSECONDS: &str = "100";
+const SPIN_MICROSECONDS: &str = "1000";
 
 /// Keeps ONNX Runtime from telling Microsoft what it runs. Its builds for Linux (seen in 1.31) make a
 /// database and a device's identity under `~/.cache/Microsoft` as soon as they are loaded, before
