@@ -35,6 +35,8 @@ install_missing() {
 need_build_tools() {
   need gcc 'command -v cc'
   need libc6-dev 'echo "int main(void){return 0;}" | cc -x c -o /dev/null -'
+  need cmake 'command -v cmake'  # libopus
+  need make 'command -v make'
   need pkg-config 'command -v pkg-config'
   need libasound2-dev 'pkg-config --exists alsa'
   need ca-certificates 'test -e /etc/ssl/certs/ca-certificates.crt || test -d /etc/pki'

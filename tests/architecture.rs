@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Rooms that everybody may use: they know nothing of voice.
-const CELLAR: &[&str] = &["clock", "fault", "pii", "telemetry"];
+const CELLAR: &[&str] = &["clock", "fault", "pii", "telemetry", "tls"];
 
 /// Every room of `src/` with the rooms it may use beside the cellar.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fault", &[]),
     ("pii", &[]),
     ("telemetry", &[]),
+    ("tls", &[]),
     ("audio", &[]),
     ("turn", &[]),
     ("engine", &[]),
@@ -35,6 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("local", &["audio", "endpoint", "session", "turn"]),
+    ("rtc", &["audio"]),
     ("http", &["session", "settings", "models"]),
     ("app", &["*"]),
     ("cli", &["*"]),

@@ -330,6 +330,7 @@ async fn port(settings: &Settings) -> Check {
     let part = "server";
     let port = settings.http_port;
     let url = format!("http://127.0.0.1:{port}/health");
+    crate::tls::install();
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(2))
         .no_proxy()

@@ -166,6 +166,7 @@ impl Ollama {
                 reason: "it is empty; give a model's name such as qwen3:4b".to_owned(),
             });
         }
+        crate::tls::install();
         let mut builder = reqwest::Client::builder()
             .connect_timeout(config.patience.connect)
             // An Ollama never redirects; following would turn the POST into a GET.

@@ -164,6 +164,7 @@ impl Listing {
 impl Hub {
     /// Nothing is sent yet.
     pub(crate) fn new(options: HubOptions) -> Result<Self, String> {
+        crate::tls::install();
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(options.patience.connect)
