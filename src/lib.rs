@@ -15,6 +15,7 @@ pub mod local;
 pub mod models;
 mod onnx;
 pub mod pii;
+pub mod room;
 pub mod rtc;
 pub mod session;
 pub mod settings;

@@ -7,11 +7,8 @@ use caal::{
     audio::{self, Hz16k, Pcm, wav},
     endpoint::{EndpointConfig, SmartTurn},
     llm::{ChatRequest, Delta, Llm, LlmError, history::Limits},
-    local::{
-        Setting, Watch,
-        file::{self, Answer, Options, Speed},
-    },
-    session::{Clock, Ear, EarConfig, EarModels, Effect, Engines, SessionConfig},
+    local::file::{self, Answer, Options, Speed},
+    session::{Clock, Ear, EarConfig, EarModels, Effect, Engines, SessionConfig, Setting, Watch},
     stt::{Language, TranscribeRequest, WhisperConfig, WhisperStt},
     tts::{Clauses, Dictionary, KokoroConfig, KokoroTts},
     turn::{Activation, Duplex, TurnConfig},

@@ -21,11 +21,11 @@ use crate::{
     http::{self, Local, Readiness},
     llm::fallback::Turned,
     local::{
-        Log, Setting, Watch,
+        Log,
         device::{self, DeviceError, Devices, Missing},
         display::{Display, Style},
     },
-    session::Effect,
+    session::{Effect, Setting, Watch},
     settings::Settings,
     telemetry,
     turn::{Duplex, TurnConfig},

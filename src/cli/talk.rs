@@ -18,12 +18,11 @@ use crate::{
     fault::Fault,
     llm::fallback::Turned,
     local::{
-        Setting, Watch,
         device::{self, DeviceError, Devices, Missing},
         display::{Display, Style},
         file::{self, Options, Speed},
     },
-    session::Effect,
+    session::{Effect, Setting, Watch},
     turn::{Activation, Duplex, TurnConfig},
 };
 

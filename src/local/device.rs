@@ -14,11 +14,11 @@ use cpal::{
 };
 use tokio::time::MissedTickBehavior;
 
-use super::{
-    line::Line,
-    room::{Ended, Room, Setting, Watch},
+use super::line::Line;
+use crate::{
+    fault::Fault,
+    session::{Clock, Ended, Seat, Setting, Watch},
 };
-use crate::{fault::Fault, session::Clock};
 
 /// How often the rings are looked after.
 const STEP: Duration = Duration::from_millis(10);
@@ -285,7 +285,7 @@ pub async fn talk(
         watch.note(&format!("microphone: {microphone}; loudspeaker: {speaker}"));
     }
     watch.devices(microphone.name(), speaker.name());
-    let mut room = Room::open(setting, Clock::Runtime, watch);
+    let mut room = Seat::open(setting, Clock::Runtime, watch);
     let mut tick = tokio::time::interval(STEP);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     tokio::pin!(stop);
@@ -329,7 +329,11 @@ async fn line(what: What, devices: &Devices, watch: &mut dyn Watch) -> Result<Li
 }
 
 /// Microphone to room, room to loudspeaker, as far as there is sound and space.
-async fn turn(room: &mut Room<'_>, microphone: &mut Line, speaker: &mut Line) -> Result<(), Ended> {
+async fn turn(
+    room: &mut Seat<'_, dyn Watch + '_>,
+    microphone: &mut Line,
+    speaker: &mut Line,
+) -> Result<(), Ended> {
     let heard = microphone.take();
     if !heard.is_empty() {
         room.hear(heard).await?;

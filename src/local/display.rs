@@ -6,9 +6,8 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::room::Watch;
 use crate::{
-    session::{Effect, TurnTimings},
+    session::{Effect, TurnTimings, Watch},
     turn::Phase,
 };
 

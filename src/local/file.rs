@@ -13,11 +13,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::room::{Carried, Ended, Room, Setting, Watch};
 use crate::{
     audio::{Hz16k, Hz24k, Pcm, Resampler, SamplePos},
     clock::At,
-    session::{Clock, Event, FRAME},
+    session::{Carried, Clock, Ended, Event, FRAME, Seat, Setting, Watch},
 };
 
 /// A step of the timeline: one frame of the playout.
@@ -84,7 +83,7 @@ pub async fn talk(
         Speed::RealTime => Clock::Runtime,
         Speed::Fast => Clock::Driven,
     };
-    let mut room = Room::open(setting, clock, watch);
+    let mut room = Seat::open(setting, clock, watch);
     let mut timeline = Timeline::new(options);
     let result = match options.speed {
         Speed::RealTime => real_time(recording, &mut room, &mut timeline).await,
@@ -100,7 +99,7 @@ pub async fn talk(
 
 async fn real_time(
     recording: &Pcm<Hz16k>,
-    room: &mut Room<'_>,
+    room: &mut Seat<'_, dyn Watch + '_>,
     timeline: &mut Timeline,
 ) -> Result<(), Ended> {
     // A microphone gives its first 20 ms when they are over.
@@ -134,7 +133,7 @@ async fn real_time(
 
 async fn fast(
     recording: &Pcm<Hz16k>,
-    room: &mut Room<'_>,
+    room: &mut Seat<'_, dyn Watch + '_>,
     timeline: &mut Timeline,
 ) -> Result<(), Ended> {
     loop {

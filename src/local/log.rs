@@ -3,8 +3,7 @@
 
 use tracing::info;
 
-use super::room::Watch;
-use crate::session::Effect;
+use crate::session::{Effect, Watch};
 
 /// Writes to the log as things happen.
 #[derive(Clone, Copy, Debug, Default)]

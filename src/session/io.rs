@@ -20,6 +20,8 @@ pub enum Event {
     Typed(String),
     /// Speak this as it is, when nobody else has the floor.
     Announce(String),
+    /// As if the wake word had been said.
+    Wake,
     /// Silence, please.
     Interrupt,
     /// It is now this late: only under [`Clock::Driven`](super::Clock::Driven).

@@ -13,6 +13,7 @@ mod live;
 mod pace;
 mod playout;
 mod reply;
+mod seat;
 mod timings;
 
 pub use ear::{Ear, EarConfig};
@@ -20,6 +21,8 @@ pub use engines::{EarModels, Engines};
 pub use io::{EarEvent, Effect, Event};
 pub use pace::Clock;
 pub use playout::{FRAME, Playout, PlayoutEvent};
+pub(crate) use seat::{Carried, Seat};
+pub use seat::{Ended, Setting, Watch};
 pub use timings::{Marks, TurnTimings};
 
 use std::{
@@ -246,6 +249,7 @@ impl Session {
             Event::Playout(event) => self.played(event, effects).await?,
             Event::Typed(text) => self.input(Input::Typed { text }),
             Event::Announce(text) => self.input(Input::Announce { text }),
+            Event::Wake => self.input(Input::Wake),
             Event::Interrupt => self.input(Input::Interrupt),
             Event::Time(at) => self.owed = Some(Owed::Time(at)),
             Event::Settle => self.owed = Some(Owed::Settled),

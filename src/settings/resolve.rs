@@ -1,12 +1,12 @@
 //! From values as written to values that can be used: all problems at once.
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{net::IpAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use super::{
     source::Sources,
     table::{Kind, ROWS, Row},
 };
-use crate::{engine::Device, fault::Fault, models::HubOptions};
+use crate::{engine::Device, fault::Fault, models::HubOptions, pii::Pii};
 
 /// Which language model answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,16 @@ pub struct Settings {
     pub follow_up: Duration,
     pub turn_end_short: Duration,
     pub turn_end_long: Duration,
+    pub wake_word_enabled: bool,
+    pub livekit_url: Option<String>,
+    pub livekit_api_key: String,
+    pub livekit_api_secret: Pii<String>,
+    pub livekit_agent_name: String,
+    pub livekit_room: String,
+    pub node_ip: Vec<IpAddr>,
+    pub rtc_port: u16,
+    pub rtc_udp_port: u16,
+    pub rtc_tcp_port: u16,
     pub http_port: u16,
 }
 
@@ -129,8 +139,28 @@ impl Settings {
             follow_up: Duration::from_secs_f64(reader.number("wake_word_timeout")),
             turn_end_short: Duration::from_secs_f64(reader.number("turn_end_short")),
             turn_end_long: Duration::from_secs_f64(reader.number("turn_end_long")),
+            wake_word_enabled: reader.flag("wake_word_enabled"),
+            livekit_url: Some(reader.text("livekit_url")).filter(|url| !url.is_empty()),
+            livekit_api_key: reader.text("livekit_api_key"),
+            livekit_api_secret: Pii(reader.text("livekit_api_secret")),
+            livekit_agent_name: reader.text("livekit_agent_name"),
+            livekit_room: reader.text("livekit_room"),
+            node_ip: reader.addresses("node_ip"),
+            rtc_port: reader.number("rtc_port") as u16,
+            rtc_udp_port: reader.number("rtc_udp_port") as u16,
+            rtc_tcp_port: reader.number("rtc_tcp_port") as u16,
             http_port: reader.number("http_port") as u16,
         };
+        let key_or_secret =
+            settings.livekit_api_key.is_empty() != settings.livekit_api_secret.0.is_empty();
+        if key_or_secret {
+            let problem =
+                "LIVEKIT_API_KEY and LIVEKIT_API_SECRET belong together; set both or none";
+            reader.problems.push(problem.to_owned());
+        } else if settings.livekit_url.is_some() && settings.livekit_api_key.is_empty() {
+            let problem = "LIVEKIT_URL is set without LIVEKIT_API_KEY and LIVEKIT_API_SECRET; set them as the LiveKit server has them";
+            reader.problems.push(problem.to_owned());
+        }
         if reader.problems.is_empty() && settings.turn_end_long < settings.turn_end_short {
             reader
                 .problems
@@ -200,6 +230,15 @@ impl Reader<'_> {
                     _ => Some("it must be a URL such as http://localhost:11434".to_owned()),
                 }
             }
+            Kind::SocketUrl if !value.is_empty() => match reqwest::Url::parse(&value) {
+                Ok(url)
+                    if matches!(url.scheme(), "ws" | "wss" | "http" | "https")
+                        && url.has_host() =>
+                {
+                    return value.trim_end_matches('/').to_owned();
+                }
+                _ => Some("it must be a URL such as ws://192.168.1.5:7880".to_owned()),
+            },
             _ => None,
         };
         if let Some(problem) = problem {
@@ -245,6 +284,38 @@ impl Reader<'_> {
                 low
             }
         }
+    }
+
+    fn flag(&mut self, key: &str) -> bool {
+        let row = find(key);
+        let (value, place) = self.raw(row);
+        match value.trim().to_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => true,
+            "false" | "0" | "no" | "off" => false,
+            _ => {
+                let problem = "it must be true or false";
+                self.problems
+                    .push(format!("{place} is {}: {problem}", quoted(row, &value)));
+                false
+            }
+        }
+    }
+
+    fn addresses(&mut self, key: &str) -> Vec<IpAddr> {
+        let row = find(key);
+        let (value, place) = self.raw(row);
+        let mut addresses = Vec::new();
+        for word in value.split(',').map(str::trim).filter(|w| !w.is_empty()) {
+            match word.parse() {
+                Ok(address) => addresses.push(address),
+                Err(_) => {
+                    let problem = "it must be IP addresses, such as 192.168.1.5";
+                    self.problems
+                        .push(format!("{place} is {}: {problem}", quoted(row, word)));
+                }
+            }
+        }
+        addresses
     }
 
     /// `10m`, `24h`, `30s`, `90` (seconds), a negative number for ever: as Ollama writes it.
@@ -302,10 +373,10 @@ impl Reader<'_> {
     }
 }
 
-/// A URL may hold a password: it is not quoted.
+/// A URL may hold a password, and a secret is one: they are not quoted.
 fn quoted(row: &Row, value: &str) -> String {
     match row.kind {
-        Kind::Url => "unusable".to_owned(),
+        Kind::Url | Kind::SocketUrl | Kind::Secret => "unusable".to_owned(),
         _ => format!("{:?}", value.chars().take(60).collect::<String>()),
     }
 }

@@ -11,6 +11,10 @@ pub enum Kind {
     Path,
     /// `http://` or `https://`.
     Url,
+    /// `ws://` or `wss://` (`http://` and `https://` mean the same); may be empty.
+    SocketUrl,
+    /// Any text; never shown.
+    Secret,
     /// `true` or `false` (also `1`/`0`, `yes`/`no`, `on`/`off`).
     Bool,
     /// A whole number in this range.
@@ -163,7 +167,7 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "agent_name",
-        "CAAL_AGENT_NAME",
+        "CAAL_ASSISTANT_NAME",
         Kind::Text,
         "Cal",
         "What the assistant calls itself.",
@@ -209,6 +213,76 @@ pub const ROWS: &[Row] = &[
         Kind::Number(0.3, 4.0),
         "1.5",
         "Seconds of silence that end a turn which sounds unfinished.",
+    ),
+    row(
+        "wake_word_enabled",
+        "CAAL_WAKE_WORD_ENABLED",
+        Kind::Bool,
+        "false",
+        "In rooms: sleep until the wake word. Without it the assistant always listens.",
+    ),
+    row(
+        "livekit_url",
+        "LIVEKIT_URL",
+        Kind::SocketUrl,
+        "",
+        "A LiveKit server to work for. Empty: `caal serve` is the room itself.",
+    ),
+    row(
+        "livekit_api_key",
+        "LIVEKIT_API_KEY",
+        Kind::Text,
+        "",
+        "API key of the LiveKit server. Without a server: of the room itself, made at the first start where none is set.",
+    ),
+    row(
+        "livekit_api_secret",
+        "LIVEKIT_API_SECRET",
+        Kind::Secret,
+        "",
+        "API secret that belongs to the key.",
+    ),
+    row(
+        "livekit_agent_name",
+        "CAAL_AGENT_NAME",
+        Kind::Text,
+        "",
+        "Name for explicit dispatch on a LiveKit server. Empty: it comes into every new room.",
+    ),
+    row(
+        "livekit_room",
+        "CAAL_ROOM",
+        Kind::Text,
+        "voice_assistant_room",
+        "The room that clients are sent to.",
+    ),
+    row(
+        "node_ip",
+        "CAAL_NODE_IP",
+        Kind::Text,
+        "",
+        "Addresses at which clients reach this machine's media ports, with commas. Empty: those of its network cards. In a container: the host's.",
+    ),
+    row(
+        "rtc_port",
+        "CAAL_RTC_PORT",
+        Kind::Int(0, 65535),
+        "7880",
+        "Port of the room's signalling (HTTP, WebSocket).",
+    ),
+    row(
+        "rtc_udp_port",
+        "CAAL_RTC_UDP_PORT",
+        Kind::Int(0, 65535),
+        "7882",
+        "Port of the room's sound over UDP.",
+    ),
+    row(
+        "rtc_tcp_port",
+        "CAAL_RTC_TCP_PORT",
+        Kind::Int(0, 65535),
+        "7881",
+        "Port of the room's sound over TCP, for networks without UDP.",
     ),
     row(
         "http_port",
@@ -259,6 +333,8 @@ pub fn markdown() -> String {
             Kind::Path => "path".to_owned(),
             Kind::Words => "words with commas".to_owned(),
             Kind::Url => "URL".to_owned(),
+            Kind::SocketUrl => "URL, `ws://…`".to_owned(),
+            Kind::Secret => "secret".to_owned(),
             Kind::Bool => "`true`, `false`".to_owned(),
             Kind::Int(low, high) => format!("{low} to {high}"),
             Kind::Number(low, high) => format!("{low} to {high}"),

@@ -15,11 +15,8 @@ use caal::{
     endpoint::{EndpointConfig, EndpointError, TurnEndModel},
     engine::EngineError,
     llm::{ChatRequest, Delta, Llm, LlmError, Message, history::Limits},
-    local::{
-        Setting, Watch,
-        file::{self, Answer, Options, Speed},
-    },
-    session::{Clock, Ear, EarConfig, EarModels, Effect, Engines, SessionConfig},
+    local::file::{self, Answer, Options, Speed},
+    session::{Clock, Ear, EarConfig, EarModels, Effect, Engines, SessionConfig, Setting, Watch},
     stt::{Language, Stt, SttError, TranscribeRequest, Transcript},
     tts::{Clauses, SpeakRequest, Tts, TtsError, Voice, dictionary::Dictionary},
     turn::{Activation, Duplex, TurnConfig},

@@ -19,11 +19,8 @@ use super::{
 use crate::{
     audio::{self, Hz16k, Hz24k, Pcm, SamplePos, wav},
     cli::{Failure, out::say},
-    local::{
-        Setting, Watch,
-        file::{self, Answer, Options, Speed},
-    },
-    session::{Effect, TurnTimings},
+    local::file::{self, Answer, Options, Speed},
+    session::{Effect, Setting, TurnTimings, Watch},
 };
 
 /// The questions and commands of docs/benchmarks.md, by path below the folder of recordings. They are

@@ -1,5 +1,5 @@
-//! What every local conversation has in common: one session, one ear, one playout, and somebody who
-//! watches.
+//! What every conversation has in common, in whatever room: one session, one ear, one playout, and
+//! somebody who watches. The rooms (`local`, `room`) bring the sound and the time.
 
 use std::collections::VecDeque;
 
@@ -7,10 +7,10 @@ use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, warn};
 
+use super::{Clock, Ear, Effect, Engines, Event, Playout, Session, SessionConfig};
 use crate::{
     audio::{Hz24k, Pcm},
     endpoint::TurnEndModel,
-    session::{Clock, Ear, Effect, Engines, Event, Playout, Session, SessionConfig},
     telemetry,
     turn::Attention,
 };
@@ -52,29 +52,29 @@ pub trait Watch: Send {
 pub struct Ended;
 
 /// See the module's text.
-pub(super) struct Room<'w> {
+pub(crate) struct Seat<'w, W: Watch + ?Sized> {
     /// `None` while it listens on its thread.
     ear: Option<Ear>,
     /// What the ear is to listen for, in order, from its next sound on.
     attentions: Vec<Attention>,
-    pub(super) playout: Playout,
+    pub(crate) playout: Playout,
     events: mpsc::Sender<Event>,
     effects: mpsc::Receiver<Effect>,
-    pub(super) watch: &'w mut dyn Watch,
+    pub(crate) watch: &'w mut W,
     tasks: JoinSet<()>,
     stop: CancellationToken,
 }
 
 /// An effect that the room has carried out.
-pub(super) enum Carried {
+pub(crate) enum Carried {
     /// Nothing more to know.
     Out,
     /// The answer to [`Event::Settle`].
     Settled { at_rest: bool },
 }
 
-impl<'w> Room<'w> {
-    pub(super) fn open(setting: Setting, clock: Clock, watch: &'w mut dyn Watch) -> Self {
+impl<'w, W: Watch + ?Sized> Seat<'w, W> {
+    pub(crate) fn open(setting: Setting, clock: Clock, watch: &'w mut W) -> Self {
         let Setting {
             config,
             engines,
@@ -104,13 +104,24 @@ impl<'w> Room<'w> {
         }
     }
 
+    /// The ear, for a room that listens in a task of its own: it tells [`Self::events`] what it hears
+    /// and is told by the room what to attend to.
+    pub(crate) fn take_ear(&mut self) -> Option<Ear> {
+        self.ear.take()
+    }
+
+    /// Where the session is told what happens.
+    pub(crate) fn events(&self) -> mpsc::Sender<Event> {
+        self.events.clone()
+    }
+
     /// The microphone's next sound. The ear's models take a few milliseconds of a blocking thread,
-    /// so that no task of another conversation waits for them. This room does wait: what the ear
+    /// so that no task of another conversation waits for them. This seat does wait: what the ear
     /// heard is told before the next frame is played, in the order of the sound.
     ///
     /// A blocking thread of the runtime, not one of its own: a test's paused clock stands still
     /// while such a thread works, and would run on while another one did.
-    pub(super) async fn hear(&mut self, sound: Vec<f32>) -> Result<(), Ended> {
+    pub(crate) async fn hear(&mut self, sound: Vec<f32>) -> Result<(), Ended> {
         self.watch.level(crate::audio::rms(&sound));
         let mut ear = self.ear.take().ok_or(Ended)?;
         let span = Span::current();
@@ -138,7 +149,7 @@ impl<'w> Room<'w> {
 
     /// Tells the session something, and carries out what it asks meanwhile: two full queues facing
     /// each other would wait for ever.
-    pub(super) async fn tell(&mut self, event: Event) -> Result<(), Ended> {
+    pub(crate) async fn tell(&mut self, event: Event) -> Result<(), Ended> {
         let mut asked = VecDeque::new();
         let permit = loop {
             tokio::select! {
@@ -155,13 +166,13 @@ impl<'w> Room<'w> {
     }
 
     /// The session's next wish, carried out.
-    pub(super) async fn next(&mut self) -> Result<Carried, Ended> {
+    pub(crate) async fn next(&mut self) -> Result<Carried, Ended> {
         let effect = self.effects.recv().await.ok_or(Ended)?;
         Ok(self.carry_out(effect))
     }
 
     /// The session's wishes so far, carried out.
-    pub(super) fn catch_up(&mut self) -> Result<Carried, Ended> {
+    pub(crate) fn catch_up(&mut self) -> Result<Carried, Ended> {
         let mut last = Carried::Out;
         loop {
             match self.effects.try_recv() {
@@ -179,7 +190,8 @@ impl<'w> Room<'w> {
     fn carry_out(&mut self, effect: Effect) -> Carried {
         self.watch.effect(&effect);
         match effect {
-            Effect::Attend(attention) => self.attentions.push(attention),
+            // Without an ear of its own it is for the room that took it.
+            Effect::Attend(attention) if self.ear.is_some() => self.attentions.push(attention),
             Effect::Play { reply, sound } => self.playout.push(reply, &sound),
             Effect::PlayEnd { reply } => self.playout.end(reply),
             Effect::Hush(reply) => self.playout.hush(reply),
@@ -194,7 +206,7 @@ impl<'w> Room<'w> {
     }
 
     /// The speaker's next 20 ms; `None` for silence.
-    pub(super) async fn frame(&mut self) -> Result<Option<Pcm<Hz24k>>, Ended> {
+    pub(crate) async fn frame(&mut self) -> Result<Option<Pcm<Hz24k>>, Ended> {
         let mut events = Vec::new();
         let frame = self.playout.frame(&mut events);
         for event in events {
@@ -204,7 +216,7 @@ impl<'w> Room<'w> {
     }
 
     /// Ends the session and waits for it.
-    pub(super) async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         self.stop.cancel();
         self.effects.close();
         while self.tasks.join_next().await.is_some() {}

@@ -1,0 +1,538 @@
+//! One conversation in one room, from the first person to the last.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use tokio::{
+    sync::mpsc::{self, error::SendTimeoutError},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::{
+    caption::Caption,
+    ear::{self, Heard, listen},
+    mix::Mixer,
+    topics::{self, Command},
+};
+use crate::{
+    pii::Pii,
+    rtc::{AgentState, Closed, Departure, FRAME, Identity, Link, RoomCommand, RoomEvent},
+    session::{Clock, Effect, Ended, Event, Seat, Setting, Watch},
+    turn::{Attention, Phase, ReplyId},
+};
+
+/// How long silence is heard after the last microphone fell silent or left: enough for a turn's end.
+const AFTERWARDS: Duration = Duration::from_secs(4);
+
+/// How long a conversation waits for somebody whose line broke.
+const RETURN: Duration = Duration::from_secs(20);
+
+/// How long the room may take what we send before it counts as gone.
+const SENDING: Duration = Duration::from_secs(10);
+
+/// What a room's conversations are made of.
+#[derive(Clone)]
+pub struct Host {
+    /// Makes a conversation: loads the models of its ear, a fraction of a second. Asked for when
+    /// somebody comes into an empty room.
+    pub setting: Arc<dyn Fn() -> BoxFuture<'static, Result<Setting, String>> + Send + Sync>,
+    /// Said when the first person can hear it; empty for nothing.
+    pub greeting: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Whether the conversation sleeps until its wake word, so that clients are told of sleep and
+    /// waking.
+    pub wake_word: bool,
+}
+
+/// How a room came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The room ended.
+    Closed(Closed),
+    /// We were told to stop.
+    Stopped,
+    /// The conversation could not be held; a sentence for people.
+    Failed(String),
+}
+
+/// Sits in the room of `link` until it closes or `stop` is cancelled. Every time somebody comes into
+/// the empty room a new conversation begins, without the memory of the last.
+pub async fn host(mut link: Link, host: &Host, stop: CancellationToken) -> Outcome {
+    let mut people = People::default();
+    loop {
+        // Nobody is there yet.
+        while people.is_empty() {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return leave(link).await,
+                event = link.events.recv() => match event {
+                    None => return Outcome::Closed(Closed::Lost("the room is gone".to_owned())),
+                    Some(RoomEvent::Closed(why)) => return Outcome::Closed(why),
+                    Some(event) => people.note(&event),
+                }
+            }
+        }
+        let setting = match (host.setting)().await {
+            Ok(setting) => setting,
+            Err(why) => {
+                warn!(room = link.room, "no conversation: {why}");
+                leave(link).await;
+                return Outcome::Failed(why);
+            }
+        };
+        info!(room = ?link.room, people = people.present.len(), "conversation begins");
+        let mut wishes = Wishes::default();
+        let mut seat = Seat::open(setting, Clock::Runtime, &mut wishes);
+        let mut ears = JoinSet::new();
+        let (sounds, heard) = mpsc::channel(ear::QUEUE);
+        if let Some(ear) = seat.take_ear() {
+            ears.spawn(listen(ear, heard, seat.events()));
+        }
+        let ended = Conversation::new(&mut link, host, &mut people, sounds)
+            .run(seat, &stop)
+            .await;
+        ears.shutdown().await;
+        info!(room = ?link.room, "conversation over");
+        match ended {
+            End::Empty => {}
+            End::Stopped => return leave(link).await,
+            End::Closed(why) => return Outcome::Closed(why),
+            End::Failed => {
+                leave(link).await;
+                return Outcome::Failed("the conversation has ended; see the log".to_owned());
+            }
+        }
+    }
+}
+
+/// Leaves, and waits a moment for the goodbye to get through.
+async fn leave(mut link: Link) -> Outcome {
+    let goodbye = async {
+        if link.commands.send(RoomCommand::Leave).await.is_ok() {
+            while let Some(event) = link.events.recv().await {
+                if matches!(event, RoomEvent::Closed(_)) {
+                    break;
+                }
+            }
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(2), goodbye).await;
+    Outcome::Stopped
+}
+
+/// Who is in the room, other assistants left out.
+#[derive(Debug, Default)]
+struct People {
+    present: HashSet<Identity>,
+    /// Our voice can be heard.
+    audible: bool,
+}
+
+impl People {
+    fn is_empty(&self) -> bool {
+        self.present.is_empty()
+    }
+
+    fn note(&mut self, event: &RoomEvent) {
+        match event {
+            RoomEvent::Joined(participant) if !participant.agent => {
+                self.present.insert(participant.identity.clone());
+            }
+            RoomEvent::Left(who, how) => {
+                if *how != Departure::Replaced {
+                    self.present.remove(who);
+                }
+            }
+            RoomEvent::Audible => self.audible = true,
+            _ => {}
+        }
+        if self.present.is_empty() {
+            self.audible = false;
+        }
+    }
+}
+
+/// Why a conversation ended.
+enum End {
+    Empty,
+    Stopped,
+    Closed(Closed),
+    Failed,
+}
+
+impl From<Ended> for End {
+    fn from(_: Ended) -> Self {
+        Self::Failed
+    }
+}
+
+/// Keeps what the session wants until the conversation has time for it.
+#[derive(Default)]
+struct Wishes(VecDeque<Effect>);
+
+impl Watch for Wishes {
+    fn effect(&mut self, effect: &Effect) {
+        // Sound is the playout's; its length is all that captions need.
+        self.0.push_back(effect.clone());
+    }
+}
+
+/// One conversation; everything in it that a client sees.
+struct Conversation<'a> {
+    link: &'a mut Link,
+    host: &'a Host,
+    people: &'a mut People,
+    mixer: Mixer,
+    /// Who was loudest when somebody was last heard.
+    speaker: Option<Identity>,
+    caption: Option<Caption>,
+    state: Option<AgentState>,
+    awake: Option<bool>,
+    greeted: bool,
+    /// A question is being answered, and its tool status is not told yet.
+    answering: bool,
+    /// Utterances so far: numbers their captions.
+    utterances: u64,
+    /// Until when silence is heard where nobody's microphone is.
+    silence_until: Option<Instant>,
+    /// Since when everybody's line has been broken.
+    alone_until: Option<Instant>,
+    /// The next frame of the voice, or of silence.
+    due: Option<Instant>,
+    /// What the ear has to be told before it hears on.
+    attentions: VecDeque<Attention>,
+    sounds: mpsc::Sender<Heard>,
+    /// Pieces of sound that the ear had no room for.
+    unheard: u64,
+}
+
+impl<'a> Conversation<'a> {
+    fn new(
+        link: &'a mut Link,
+        host: &'a Host,
+        people: &'a mut People,
+        sounds: mpsc::Sender<Heard>,
+    ) -> Self {
+        Self {
+            link,
+            host,
+            people,
+            mixer: Mixer::default(),
+            speaker: None,
+            caption: None,
+            state: None,
+            awake: None,
+            greeted: false,
+            answering: false,
+            utterances: 0,
+            silence_until: None,
+            alone_until: None,
+            due: None,
+            attentions: VecDeque::new(),
+            sounds,
+            unheard: 0,
+        }
+    }
+
+    async fn run(mut self, mut seat: Seat<'_, Wishes>, stop: &CancellationToken) -> End {
+        let end = match self.converse(&mut seat, stop).await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        };
+        if self.unheard > 0 {
+            warn!(pieces = self.unheard, "the ear could not keep up");
+        }
+        seat.close().await;
+        end
+    }
+
+    async fn converse(
+        &mut self,
+        seat: &mut Seat<'_, Wishes>,
+        stop: &CancellationToken,
+    ) -> Result<std::convert::Infallible, End> {
+        self.show(AgentState::Listening).await?;
+        loop {
+            self.greet(seat).await?;
+            while let Some(wish) = seat.watch.0.pop_front() {
+                self.carry_out(wish).await?;
+            }
+            let (due, alone_until) = (self.due, self.alone_until);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(End::Stopped),
+                () = at(due), if due.is_some() => self.frame(seat).await?,
+                () = at(alone_until), if alone_until.is_some() => return Err(End::Empty),
+                event = self.link.events.recv() => {
+                    let gone = || RoomEvent::Closed(Closed::Lost("the room is gone".to_owned()));
+                    self.happened(event.unwrap_or_else(gone), seat).await?;
+                }
+                carried = seat.next() => {
+                    carried?;
+                }
+            }
+        }
+    }
+
+    /// Says hello as soon as it can be heard, once.
+    async fn greet(&mut self, seat: &mut Seat<'_, Wishes>) -> Result<(), End> {
+        if self.greeted || !self.people.audible {
+            return Ok(());
+        }
+        self.greeted = true;
+        let greeting = (self.host.greeting)();
+        if !greeting.is_empty() {
+            seat.tell(Event::Announce(greeting)).await?;
+        }
+        Ok(())
+    }
+
+    /// The next 20 ms: of the voice to the room, of silence to the ear.
+    async fn frame(&mut self, seat: &mut Seat<'_, Wishes>) -> Result<(), End> {
+        let now = Instant::now();
+        let due = self.due.unwrap_or(now);
+        // A stall is caught up with three frames; what it took beyond that is a pause.
+        let next = match now.duration_since(due) > FRAME * 3 {
+            true => now,
+            false => due + FRAME,
+        };
+        seat.catch_up()?;
+        if let Some(frame) = seat.frame().await? {
+            let samples = frame.len();
+            // A room that does not take sound at once is being mended: late sound helps nobody.
+            let _ = self.link.commands.try_send(RoomCommand::Voice(frame));
+            if let Some(caption) = &mut self.caption
+                && let Some(more) = caption.play(samples)
+            {
+                let segment = voice_segment(caption.reply());
+                self.send(RoomCommand::VoiceText {
+                    segment,
+                    more: Pii(more),
+                    last: false,
+                })
+                .await?;
+            }
+        }
+        if self.silence_until.is_some_and(|until| now < until) {
+            self.hear(vec![0.0; SILENCE]);
+        } else {
+            self.silence_until = None;
+        }
+        let idle = seat.playout.is_idle() && self.silence_until.is_none();
+        self.due = (!idle).then_some(next);
+        Ok(())
+    }
+
+    fn hear(&mut self, sound: Vec<f32>) {
+        while let Some(attention) = self.attentions.pop_front() {
+            if self.sounds.try_send(Heard::Attend(attention)).is_err() {
+                self.attentions.push_front(attention);
+                self.unheard += 1;
+                return;
+            }
+        }
+        if self.sounds.try_send(Heard::Sound(sound)).is_err() {
+            self.unheard += 1;
+        }
+    }
+
+    /// A microphone fell silent: its turn ends in silence, not in a stream that stands still.
+    fn fall_silent(&mut self, who: &Identity) {
+        self.mixer.remove(who);
+        if self.mixer.is_empty() {
+            let now = Instant::now();
+            self.silence_until = Some(now + AFTERWARDS);
+            self.due.get_or_insert(now);
+        }
+    }
+
+    async fn happened(&mut self, event: RoomEvent, seat: &mut Seat<'_, Wishes>) -> Result<(), End> {
+        self.people.note(&event);
+        match event {
+            RoomEvent::Sound(who, sound) => {
+                self.silence_until = None;
+                if let Some(sound) = self.mixer.push(&who, sound) {
+                    if self.mixer.loudest() != self.speaker.as_ref() {
+                        self.speaker = self.mixer.loudest().cloned();
+                    }
+                    self.hear(sound);
+                }
+            }
+            RoomEvent::Joined(_) => self.alone_until = None,
+            RoomEvent::Left(who, how) => {
+                self.fall_silent(&who);
+                if self.people.is_empty() {
+                    match how {
+                        Departure::Left => return Err(End::Empty),
+                        Departure::Lost | Departure::Replaced => {
+                            seat.tell(Event::Interrupt).await?;
+                            self.alone_until = Some(Instant::now() + RETURN);
+                        }
+                    }
+                }
+            }
+            RoomEvent::Muted(who, true) => self.fall_silent(&who),
+            RoomEvent::Muted(_, false) | RoomEvent::Audible | RoomEvent::Reconnecting => {}
+            RoomEvent::Chat(_, text) => seat.tell(Event::Typed(text.0)).await?,
+            RoomEvent::Data {
+                from: None,
+                topic,
+                payload,
+            } if topic == topics::COMMAND => self.command(&payload, seat).await?,
+            RoomEvent::Data { topic, .. } => debug!(?topic, "data that is not for us"),
+            RoomEvent::Reconnected => {
+                if let Some(state) = self.state {
+                    self.send(RoomCommand::State(state)).await?;
+                }
+                if let Some(awake) = self.awake {
+                    self.data(topics::WAKE_WORD, topics::wake_word(awake))
+                        .await?;
+                }
+            }
+            RoomEvent::Closed(why) => return Err(End::Closed(why)),
+        }
+        Ok(())
+    }
+
+    async fn command(&mut self, payload: &[u8], seat: &mut Seat<'_, Wishes>) -> Result<(), End> {
+        match topics::command(payload) {
+            Some(Command::Announce { message }) => seat.tell(Event::Announce(message)).await?,
+            Some(Command::ReloadTools { message }) => {
+                if let Some(message) = message {
+                    seat.tell(Event::Announce(message)).await?;
+                }
+            }
+            Some(Command::Wake) => seat.tell(Event::Wake).await?,
+            None => warn!("the server sent a command that is none; it is left out"),
+        }
+        Ok(())
+    }
+
+    /// What the session wants, as far as the room's clients see it.
+    async fn carry_out(&mut self, wish: Effect) -> Result<(), End> {
+        match wish {
+            Effect::Attend(attention) => {
+                self.attentions.push_back(attention);
+                self.asleep_or_awake(attention).await?;
+            }
+            Effect::Show(phase) => {
+                self.show(match phase {
+                    // CAAL's clients know sleep by its data packet, and take "idle" for not there.
+                    Phase::Asleep | Phase::Listening => AgentState::Listening,
+                    Phase::Thinking => AgentState::Thinking,
+                    Phase::Speaking => AgentState::Speaking,
+                })
+                .await?;
+            }
+            Effect::UserSaid { turn, text } => {
+                self.answering = true;
+                // What was typed is shown by who typed it.
+                if let (Some(_), Some(who)) = (turn, self.speaker.clone()) {
+                    self.utterances += 1;
+                    self.send(RoomCommand::UserText {
+                        who,
+                        segment: format!("SG_user_{}", self.utterances),
+                        text: Pii(text),
+                        last: true,
+                    })
+                    .await?;
+                }
+            }
+            Effect::Saying { reply, text } => {
+                if std::mem::take(&mut self.answering) {
+                    self.data(topics::TOOL_STATUS, topics::no_tool()).await?;
+                }
+                if self.caption.as_ref().is_none_or(|c| c.reply() != reply) {
+                    self.caption = Some(Caption::new(reply));
+                }
+                if let Some(caption) = &mut self.caption {
+                    caption.clause(&text);
+                }
+            }
+            Effect::Play { reply, sound } => {
+                if let Some(caption) = self.caption.as_mut().filter(|c| c.reply() == reply) {
+                    caption.sound(sound.len());
+                }
+                self.due.get_or_insert_with(Instant::now);
+            }
+            // Its end is told by a frame, too.
+            Effect::PlayEnd { .. } | Effect::Flush(_) | Effect::Unhush(_) => {
+                self.due.get_or_insert_with(Instant::now);
+            }
+            Effect::AssistantSaid { reply, text, .. } => {
+                let caption = self.caption.take_if(|c| c.reply() == reply);
+                let more = caption.map_or_else(|| text.trim().to_owned(), |c| c.rest(&text));
+                self.send(RoomCommand::VoiceText {
+                    segment: voice_segment(reply),
+                    more: Pii(more),
+                    last: true,
+                })
+                .await?;
+            }
+            Effect::Timings(timings) => self.data(topics::TURN, topics::turn(&timings)).await?,
+            Effect::Hush(_)
+            | Effect::Woken { .. }
+            | Effect::Trouble(_)
+            | Effect::Settled { .. } => {}
+        }
+        Ok(())
+    }
+
+    async fn asleep_or_awake(&mut self, attention: Attention) -> Result<(), End> {
+        let awake = match attention {
+            Attention::WakeWord => false,
+            Attention::Speech => true,
+            Attention::Deaf => return Ok(()),
+        };
+        // Clients take it that it sleeps at first.
+        if self.host.wake_word && self.awake.unwrap_or(false) != awake {
+            self.awake = Some(awake);
+            self.data(topics::WAKE_WORD, topics::wake_word(awake))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn show(&mut self, state: AgentState) -> Result<(), End> {
+        if self.state != Some(state) {
+            self.state = Some(state);
+            self.send(RoomCommand::State(state)).await?;
+        }
+        Ok(())
+    }
+
+    async fn data(&mut self, topic: &'static str, payload: Vec<u8>) -> Result<(), End> {
+        let to = Vec::new();
+        self.send(RoomCommand::Data { topic, payload, to }).await
+    }
+
+    async fn send(&mut self, command: RoomCommand) -> Result<(), End> {
+        let gone = |why: &str| End::Closed(Closed::Lost(why.to_owned()));
+        match self.link.commands.send_timeout(command, SENDING).await {
+            Ok(()) => Ok(()),
+            Err(SendTimeoutError::Closed(_)) => Err(gone("the room is gone")),
+            Err(SendTimeoutError::Timeout(_)) => Err(gone("the room takes nothing any more")),
+        }
+    }
+}
+
+/// Samples of 20 ms at 16 kHz.
+const SILENCE: usize = 320;
+
+fn voice_segment(reply: ReplyId) -> String {
+    format!("SG_voice_{}", reply.0)
+}
+
+/// Resolves at `moment`; never, where there is none.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,93 @@
+//! The data packets that CAAL's clients know, as JSON. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::session::TurnTimings;
+
+/// Which tools an answer used.
+pub(super) const TOOL_STATUS: &str = "tool_status";
+/// Asleep or awake.
+pub(super) const WAKE_WORD: &str = "wakeword_state";
+/// Commands of the server's API.
+pub(super) const COMMAND: &str = "webhook_command";
+/// How long each stage of a turn took: our own page draws it.
+pub(super) const TURN: &str = "caal.turn";
+
+/// No tool was used.
+pub(super) fn no_tool() -> Vec<u8> {
+    br#"{"tool_used":false,"tool_names":[],"tool_params":[]}"#.to_vec()
+}
+
+/// Listening for the wake word, or for speech.
+pub(super) fn wake_word(awake: bool) -> Vec<u8> {
+    let state = if awake { "active" } else { "listening" };
+    format!(r#"{{"type":"wakeword_state","state":"{state}"}}"#).into_bytes()
+}
+
+/// `{"total_ms":n,"stages":[{"name":…,"ms":n},…]}`.
+pub(super) fn turn(timings: &TurnTimings) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Stage {
+        name: &'static str,
+        ms: u32,
+    }
+    #[derive(Serialize)]
+    struct Turn {
+        total_ms: Option<u32>,
+        stages: Vec<Stage>,
+    }
+    let turn = Turn {
+        total_ms: timings.total_ms,
+        stages: timings
+            .stages()
+            .map(|(name, ms)| Stage { name, ms })
+            .collect(),
+    };
+    serde_json::to_vec(&turn).expect("numbers and names are JSON")
+}
+
+/// What the server's API asks for.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub(super) enum Command {
+    /// Say this.
+    Announce {
+        /// The words.
+        message: String,
+    },
+    /// As if the wake word had been said.
+    Wake,
+    /// The tools have changed.
+    ReloadTools {
+        /// To be said, if there is something to say.
+        message: Option<String>,
+    },
+}
+
+/// The command in `payload`; none where it is not one.
+pub(super) fn command(payload: &[u8]) -> Option<Command> {
+    serde_json::from_slice(payload).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_read_as_caals_server_writes_them() {
+        assert_eq!(
+            command(br#"{"action":"announce","message":"Dinner!"}"#),
+            Some(Command::Announce {
+                message: "Dinner!".into()
+            })
+        );
+        assert_eq!(command(br#"{"action":"wake"}"#), Some(Command::Wake));
+        assert_eq!(
+            command(br#"{"action":"reload_tools","message":null,"tool_name":null}"#),
+            Some(Command::ReloadTools { message: None })
+        );
+        for not in [&b"{}"[..], b"", b"\xff", br#"{"action":"format_disk"}"#] {
+            assert_eq!(command(not), None);
+        }
+    }
+}
