@@ -223,8 +223,8 @@ impl Story {
         }
     }
 
-    /// Plays it.
-    pub(crate) async fn play(self) -> Told {
+    /// All that a conversation needs.
+    pub(crate) fn setting(&self) -> Setting {
         let wake: Option<Box<dyn WakeModel>> = match self.turn.activation {
             Activation::WakeWord => Some(Box::new(FakeWake {
                 words: vec!["hey_test".into()],
@@ -238,14 +238,24 @@ impl Story {
             wake,
             turn_end: None,
         };
-        let setting = Setting {
+        Setting {
             config: self.config(),
             engines: self.engines(),
             turn_end: self
                 .complete
                 .map(|p| Box::new(FakeJudge(p)) as Box<dyn TurnEndModel>),
             ear: Ear::new(models, EarConfig::default()),
-        };
+        }
+    }
+
+    /// What the user's microphone hears, 16 kHz.
+    pub(crate) fn sound(&self) -> &[f32] {
+        &self.sound
+    }
+
+    /// Plays it.
+    pub(crate) async fn play(self) -> Told {
+        let setting = self.setting();
         let mut log = Log {
             started: Instant::now(),
             lines: Vec::new(),

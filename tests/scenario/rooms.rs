@@ -1,0 +1,288 @@
+//! Conversations in a LiveKit room, seen from the room: sound in, sound and captions out. The room is
+//! two channels here; real ones are in the tests of `rtc`.
+
+use std::{sync::Arc, time::Duration};
+
+use caal::{
+    audio::Pcm,
+    pii::Pii,
+    room::{self, Host, Outcome},
+    rtc::{Closed, Departure, Identity, Link, Participant, RoomCommand, RoomEvent},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::support::{Story, ms};
+
+const ANNA: &str = "anna";
+
+/// What the people do, in milliseconds.
+type Script = Vec<(u64, RoomEvent)>;
+
+struct Seen {
+    lines: Vec<(u64, String)>,
+    outcome: Outcome,
+}
+
+impl Seen {
+    fn text(&self) -> String {
+        let lines: Vec<_> = self
+            .lines
+            .iter()
+            .map(|(at, l)| format!("{at:>6} {l}"))
+            .collect();
+        lines.join("\n")
+    }
+
+    #[track_caller]
+    fn at(&self, what: &str) -> u64 {
+        match self.lines.iter().find(|(_, line)| line.contains(what)) {
+            Some((at, _)) => *at,
+            None => panic!("no {what:?} in\n{}", self.text()),
+        }
+    }
+
+    #[track_caller]
+    fn has_not(&self, what: &str) {
+        assert!(
+            !self.lines.iter().any(|(_, l)| l.contains(what)),
+            "{what:?} in\n{}",
+            self.text()
+        );
+    }
+
+    /// All of a caption, put together from its pieces.
+    fn caption(&self, segment: &str) -> String {
+        let start = format!("voice {segment}: ");
+        let pieces = self
+            .lines
+            .iter()
+            .filter_map(|(_, l)| l.strip_prefix(&start));
+        pieces.map(|p| p.trim_end_matches('$')).collect()
+    }
+}
+
+fn join(who: &str) -> RoomEvent {
+    RoomEvent::Joined(Participant {
+        identity: Identity::new(who),
+        name: Pii::default(),
+        agent: false,
+    })
+}
+
+/// Plays `story` as Anna's microphone, 20 ms at a time, among the events of `script`, for `length`.
+async fn play(story: &Story, script: Script, length: u64, wake_word: bool) -> Seen {
+    let (events_tx, events) = mpsc::channel(16);
+    let (commands, mut commands_rx) = mpsc::channel(64);
+    let link = Link {
+        room: "kitchen".to_owned(),
+        us: Identity::new("agent-1"),
+        events,
+        commands,
+    };
+    let teller = story.clone();
+    let host = Host {
+        setting: Arc::new(move || {
+            let setting = teller.setting();
+            Box::pin(async move { Ok(setting) })
+        }),
+        greeting: Arc::new(|| "Hello there.".to_owned()),
+        wake_word,
+    };
+    let stop = CancellationToken::new();
+    let started = Instant::now();
+    let conversation = room::host(link, &host, stop.clone());
+    let listening = async move {
+        let mut lines = Vec::new();
+        while let Some(command) = commands_rx.recv().await {
+            let line = match command {
+                RoomCommand::Voice(_) => "sound".to_owned(),
+                RoomCommand::State(state) => format!("state {}", state.as_str()),
+                RoomCommand::Data { topic, payload, .. } => {
+                    format!("data {topic} {}", String::from_utf8_lossy(&payload))
+                }
+                RoomCommand::UserText { who, text, .. } => format!("{}: {}", who.as_str(), text.0),
+                RoomCommand::VoiceText {
+                    segment,
+                    more,
+                    last,
+                } => {
+                    format!("voice {segment}: {}{}", more.0, if last { "$" } else { "" })
+                }
+                RoomCommand::Leave => "leave".to_owned(),
+            };
+            lines.push((started.elapsed().as_millis() as u64, line));
+        }
+        lines
+    };
+    let sound = story.sound().to_vec();
+    let playing = async move {
+        let mut script = script.into_iter().peekable();
+        let mut quiet = false;
+        for step in 0..length / 20 {
+            sleep_until(started + ms(step * 20)).await;
+            while let Some((_, event)) = script.next_if(|(at, _)| *at <= step * 20) {
+                quiet = match &event {
+                    RoomEvent::Muted(_, muted) => *muted,
+                    RoomEvent::Left(..) => true,
+                    RoomEvent::Joined(_) => false,
+                    _ => quiet,
+                };
+                if events_tx.send(event).await.is_err() {
+                    return;
+                }
+            }
+            let from = step as usize * 320;
+            let mut piece = sound.get(from..).unwrap_or_default().to_vec();
+            piece.resize(320, 0.0);
+            let event = RoomEvent::Sound(Identity::new(ANNA), Pcm::new(piece));
+            if !quiet && events_tx.send(event).await.is_err() {
+                return;
+            }
+        }
+        stop.cancel();
+        sleep(Duration::from_secs(1)).await;
+    };
+    let (outcome, lines, ()) = tokio::join!(conversation, listening, playing);
+    Seen { lines, outcome }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_is_answered_with_captions_of_both_sides_and_states() {
+    let story = Story::new()
+        .says(3_000, 4_500, "what time is it")
+        .answers("It is noon. Time for lunch.");
+    let script = vec![(0, join(ANNA)), (500, RoomEvent::Audible)];
+    let seen = play(&story, script, 9_000, false).await;
+    assert!(
+        seen.at("sound") >= 500,
+        "not before it can be heard\n{}",
+        seen.text()
+    );
+    assert_eq!(seen.caption("SG_voice_1"), "Hello there.");
+    let said = seen.at("anna: what time is it");
+    assert!(said > 4_500 && said < 5_200, "{}", seen.text());
+    assert_eq!(seen.caption("SG_voice_2"), "It is noon. Time for lunch.");
+    assert!(seen.at("state listening") < 100);
+    assert!(seen.at("state thinking") <= seen.at("data tool_status {\"tool_used\":false"));
+    assert!(seen.at("data caal.turn {\"total_ms\":") > said);
+    seen.has_not("wakeword_state");
+    assert_eq!(seen.outcome, Outcome::Stopped);
+    seen.at("leave");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_speaks_while_it_speaks_silences_it_and_the_caption_ends_with_what_was_heard() {
+    let answer =
+        "One two three four five six seven eight nine ten eleven twelve thirteen fourteen.";
+    let story = Story::new()
+        .says(1_000, 2_000, "count")
+        .says(4_000, 5_500, "thank you")
+        .answers(answer);
+    let script = vec![(0, join(ANNA))];
+    let seen = play(&story, script, 8_000, false).await;
+    let cut = seen.caption("SG_voice_1");
+    assert!(
+        answer.starts_with(&cut) && cut.len() < answer.len() && !cut.is_empty(),
+        "{cut:?}"
+    );
+    let quiet_from = 4_600;
+    let second = seen.at("anna: thank you");
+    let heard = |(at, l): &&(u64, String)| l == "sound" && *at > quiet_from && *at < second;
+    assert_eq!(
+        seen.lines.iter().filter(heard).count(),
+        0,
+        "{}",
+        seen.text()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn muting_in_the_middle_of_a_question_ends_it() {
+    let story = Story::new().says(1_000, 2_000, "lights off");
+    let script = vec![
+        (0, join(ANNA)),
+        (2_020, RoomEvent::Muted(Identity::new(ANNA), true)),
+    ];
+    let seen = play(&story, script, 6_000, false).await;
+    assert!(seen.at("anna: lights off") < 3_500, "{}", seen.text());
+    seen.at("voice SG_voice_1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_are_told_of_sleep_and_waking() {
+    let story = Story::new()
+        .calls(1_000, 1_500)
+        .says(1_600, 2_500, "what time is it");
+    let seen = play(&story, vec![(0, join(ANNA))], 16_000, true).await;
+    let woken = seen.at("wakeword_state\",\"state\":\"active\"");
+    assert!((1_400..2_000).contains(&woken), "{}", seen.text());
+    assert!(seen.at("wakeword_state\",\"state\":\"listening\"") > seen.at("sound"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_server_gives_commands() {
+    let command = |message: &str, from: Option<&str>| RoomEvent::Data {
+        from: from.map(Identity::new),
+        topic: "webhook_command".to_owned(),
+        payload: format!(r#"{{"action":"announce","message":"{message}"}}"#).into_bytes(),
+    };
+    let script = vec![
+        (0, join(ANNA)),
+        (1_000, command("Open the door", Some(ANNA))),
+        (2_000, command("Dinner is ready", None)),
+    ];
+    let seen = play(&Story::new(), script, 6_000, false).await;
+    assert_eq!(seen.caption("SG_voice_1"), "Dinner is ready");
+    seen.has_not("door");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_keeps_the_conversation_and_leaving_ends_it() {
+    let story = Story::new()
+        .says(1_000, 2_000, "hello")
+        .says(7_000, 8_000, "again");
+    let anna = || Identity::new(ANNA);
+    let script = vec![
+        (0, join(ANNA)),
+        (100, RoomEvent::Audible),
+        (5_000, RoomEvent::Left(anna(), Departure::Replaced)),
+        (5_020, join(ANNA)),
+        (5_500, RoomEvent::Audible),
+        (13_000, RoomEvent::Left(anna(), Departure::Left)),
+        (14_000, join(ANNA)),
+        (14_500, RoomEvent::Audible),
+        (19_000, RoomEvent::Closed(Closed::RoomClosed)),
+    ];
+    let seen = play(&story, script, 20_000, false).await;
+    let greetings: Vec<_> = seen
+        .lines
+        .iter()
+        .filter(|(_, l)| l.contains(": Hello"))
+        .collect();
+    assert_eq!(
+        greetings.len(),
+        2,
+        "one for each conversation\n{}",
+        seen.text()
+    );
+    seen.at("anna: again");
+    assert_eq!(seen.outcome, Outcome::Closed(Closed::RoomClosed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_typed_is_answered_and_shown_by_who_typed_it() {
+    let script = vec![
+        (0, join(ANNA)),
+        (
+            500,
+            RoomEvent::Chat(Identity::new(ANNA), Pii("What time is it?".to_owned())),
+        ),
+    ];
+    let seen = play(&Story::new(), script, 4_000, false).await;
+    assert_eq!(seen.caption("SG_voice_1"), "It is noon.");
+    seen.has_not("anna:");
+}
