@@ -180,6 +180,9 @@ fn as_json(effect: &Effect) -> Option<Value> {
         Effect::Woken { word, score } => {
             json!({ "event": "wake", "word": word, "score": score })
         }
+        Effect::Hearing { turn, text } => {
+            json!({ "event": "hearing", "turn": turn.0, "text": text })
+        }
         Effect::UserSaid { turn, text } => {
             json!({ "event": "user", "turn": turn.map(|t| t.0), "text": text })
         }

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashSet, VecDeque},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use futures_util::future::BoxFuture;
@@ -25,7 +25,7 @@ use crate::{
     pii::Pii,
     rtc::{AgentState, Closed, Departure, FRAME, Identity, Link, RoomCommand, RoomEvent},
     session::{Clock, Effect, Ended, Event, Seat, Setting, Watch},
-    turn::{Attention, Phase, ReplyId},
+    turn::{Attention, Phase, ReplyId, TurnId},
 };
 
 /// How long silence is heard after the last microphone fell silent or left: enough for a turn's end.
@@ -197,8 +197,8 @@ struct Conversation<'a> {
     greeted: bool,
     /// A question is being answered, and its tool status is not told yet.
     answering: bool,
-    /// Utterances so far: numbers their captions.
-    utterances: u64,
+    /// When it began, in milliseconds of the calendar: tells its captions from those of others.
+    began: u128,
     /// Until when silence is heard where nobody's microphone is.
     silence_until: Option<Instant>,
     /// Since when everybody's line has been broken.
@@ -230,7 +230,9 @@ impl<'a> Conversation<'a> {
             awake: None,
             greeted: false,
             answering: false,
-            utterances: 0,
+            began: SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |since| since.as_millis()),
             silence_until: None,
             alone_until: None,
             due: None,
@@ -310,7 +312,8 @@ impl<'a> Conversation<'a> {
             if let Some(caption) = &mut self.caption
                 && let Some(more) = caption.play(samples)
             {
-                let segment = voice_segment(caption.reply());
+                let reply = caption.reply();
+                let segment = self.voice_segment(reply);
                 self.send(RoomCommand::VoiceText {
                     segment,
                     more: Pii(more),
@@ -430,18 +433,12 @@ impl<'a> Conversation<'a> {
                 })
                 .await?;
             }
+            Effect::Hearing { turn, text } => self.user_text(turn, text, false).await?,
             Effect::UserSaid { turn, text } => {
                 self.answering = true;
                 // What was typed is shown by who typed it.
-                if let (Some(_), Some(who)) = (turn, self.speaker.clone()) {
-                    self.utterances += 1;
-                    self.send(RoomCommand::UserText {
-                        who,
-                        segment: format!("SG_user_{}", self.utterances),
-                        text: Pii(text),
-                        last: true,
-                    })
-                    .await?;
+                if let Some(turn) = turn {
+                    self.user_text(turn, text, true).await?;
                 }
             }
             Effect::Saying { reply, text } => {
@@ -469,7 +466,7 @@ impl<'a> Conversation<'a> {
                 let caption = self.caption.take_if(|c| c.reply() == reply);
                 let more = caption.map_or_else(|| text.trim().to_owned(), |c| c.rest(&text));
                 self.send(RoomCommand::VoiceText {
-                    segment: voice_segment(reply),
+                    segment: self.voice_segment(reply),
                     more: Pii(more),
                     last: true,
                 })
@@ -482,6 +479,24 @@ impl<'a> Conversation<'a> {
             | Effect::Settled { .. } => {}
         }
         Ok(())
+    }
+
+    /// A caption of who was loudest.
+    async fn user_text(&mut self, turn: TurnId, text: String, last: bool) -> Result<(), End> {
+        let Some(who) = self.speaker.clone() else {
+            return Ok(());
+        };
+        self.send(RoomCommand::UserText {
+            who,
+            segment: format!("SG_{}_user_{}", self.began, turn.0),
+            text: Pii(text),
+            last,
+        })
+        .await
+    }
+
+    fn voice_segment(&self, reply: ReplyId) -> String {
+        format!("SG_{}_voice_{}", self.began, reply.0)
     }
 
     async fn asleep_or_awake(&mut self, attention: Attention) -> Result<(), End> {
@@ -524,10 +539,6 @@ impl<'a> Conversation<'a> {
 
 /// Samples of 20 ms at 16 kHz.
 const SILENCE: usize = 320;
-
-fn voice_segment(reply: ReplyId) -> String {
-    format!("SG_voice_{}", reply.0)
-}
 
 /// Resolves at `moment`; never, where there is none.
 async fn at(moment: Option<Instant>) {

@@ -1,12 +1,15 @@
 //! A conversation in a LiveKit room: joins a [`Link`](crate::rtc::Link) to a session. Knows no SDP and
 //! no model; whether the room is a real server's or our own, it cannot tell.
 //!
-//! [`host`] holds one conversation from the first person who comes to the last who goes.
+//! [`host`] holds the conversations of one room, each from the first person who comes to the last who
+//! goes; [`lobby`] does so for all rooms.
 
 mod caption;
 mod ear;
 mod host;
+mod lobby;
 mod mix;
 mod topics;
 
 pub use host::{Host, Outcome, host};
+pub use lobby::lobby;

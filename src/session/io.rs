@@ -101,6 +101,13 @@ pub enum Effect {
         /// How certain, `0.0..=1.0`.
         score: f32,
     },
+    /// What the user has said up to a pause; more may follow, and it may be heard otherwise then.
+    Hearing {
+        /// In which turn.
+        turn: TurnId,
+        /// All its words so far.
+        text: String,
+    },
     /// What the user said, as it is being answered.
     UserSaid {
         /// In which turn; absent for typed text.

@@ -124,6 +124,8 @@ pub struct Session {
     work: HashMap<Work, AbortHandle>,
     tasks: JoinSet<Done>,
     owed: Option<Owed>,
+    /// For displays: what has been heard so far.
+    hearing: Option<Effect>,
     stop: CancellationToken,
 }
 
@@ -152,6 +154,7 @@ impl Session {
             work: HashMap::new(),
             tasks: JoinSet::new(),
             owed: None,
+            hearing: None,
             stop,
         }
     }
@@ -368,6 +371,12 @@ impl Session {
                 self.work.remove(&Work::Transcribe(take));
                 match result {
                     Ok(transcript) => {
+                        if !transcript.text.trim().is_empty() {
+                            self.hearing = Some(Effect::Hearing {
+                                turn: take.turn,
+                                text: transcript.text.clone(),
+                            });
+                        }
                         self.input(Input::Transcript {
                             take,
                             text: transcript.text,
@@ -409,6 +418,9 @@ impl Session {
         spoken: &mpsc::Sender<Spoken>,
         effects: &mpsc::Sender<Effect>,
     ) -> Result<(), Gone> {
+        if let Some(hearing) = self.hearing.take() {
+            send(effects, hearing).await?;
+        }
         while let Some(output) = self.machine.poll_output() {
             self.perform(output, spoken, effects).await?;
         }

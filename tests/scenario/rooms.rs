@@ -104,13 +104,27 @@ async fn play(story: &Story, script: Script, length: u64, wake_word: bool) -> Se
                 RoomCommand::Data { topic, payload, .. } => {
                     format!("data {topic} {}", String::from_utf8_lossy(&payload))
                 }
-                RoomCommand::UserText { who, text, .. } => format!("{}: {}", who.as_str(), text.0),
+                RoomCommand::UserText {
+                    who, text, last, ..
+                } => format!(
+                    "{}{} {}",
+                    who.as_str(),
+                    if last { ":" } else { "…" },
+                    text.0
+                ),
                 RoomCommand::VoiceText {
                     segment,
                     more,
                     last,
                 } => {
-                    format!("voice {segment}: {}{}", more.0, if last { "$" } else { "" })
+                    // SG_<when the conversation began>_voice_<reply>
+                    let (sg, rest) = segment.split_once('_').expect("a prefix");
+                    let (_, name) = rest.split_once('_').expect("a name");
+                    format!(
+                        "voice {sg}_{name}: {}{}",
+                        more.0,
+                        if last { "$" } else { "" }
+                    )
                 }
                 RoomCommand::Leave => "leave".to_owned(),
             };
@@ -164,6 +178,11 @@ async fn a_question_is_answered_with_captions_of_both_sides_and_states() {
     );
     assert_eq!(seen.caption("SG_voice_1"), "Hello there.");
     let said = seen.at("anna: what time is it");
+    assert!(
+        seen.at("anna… what time is it") <= said,
+        "early\n{}",
+        seen.text()
+    );
     assert!(said > 4_500 && said < 5_200, "{}", seen.text());
     assert_eq!(seen.caption("SG_voice_2"), "It is noon. Time for lunch.");
     assert!(seen.at("state listening") < 100);

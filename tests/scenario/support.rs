@@ -286,7 +286,7 @@ impl Watch for Log {
         // What a server logs about the same conversation.
         caal::local::Log.effect(effect);
         let text = match effect {
-            Effect::Settled { .. } => return,
+            Effect::Settled { .. } | Effect::Hearing { .. } => return,
             Effect::Play { reply, sound } => format!("play {} {:?}", reply.0, sound.duration()),
             Effect::PlayEnd { reply } => format!("end {}", reply.0),
             Effect::Hush(reply) => format!("hush {}", reply.0),
