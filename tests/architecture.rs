@@ -88,6 +88,7 @@ const PURE: &[&str] = &[
     "room/caption.rs",
     "room/mix.rs",
     "room/topics.rs",
+    "rtc/audio",
     "session/clip.rs",
     "session/playout.rs",
     "session/timings.rs",

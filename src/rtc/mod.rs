@@ -4,6 +4,7 @@
 //! Both ways end in the same thing: a [`Link`] to one room in which the assistant sits as a participant
 //! of kind AGENT. Sound comes and goes through it as PCM, one piece of 20 ms after the other.
 
+pub mod audio;
 mod link;
 
 pub use link::{
