@@ -89,6 +89,7 @@ const PURE: &[&str] = &[
     "room/mix.rs",
     "room/topics.rs",
     "rtc/audio",
+    "rtc/sdp.rs",
     "session/clip.rs",
     "session/playout.rs",
     "session/timings.rs",

@@ -10,6 +10,7 @@ mod fuzz;
 mod llm;
 mod models;
 mod process;
+mod rtc;
 mod scenario;
 mod stt;
 mod support;

@@ -6,6 +6,8 @@
 
 pub mod audio;
 mod link;
+pub mod peer;
+pub mod sdp;
 
 pub use link::{
     AgentState, Closed, Departure, FRAME, Identity, Link, Participant, RoomCommand, RoomEvent,
