@@ -31,11 +31,13 @@ use crate::{
         prompt::{self, Moment},
     },
     models::Store,
+    room,
     session::{Clock, Ear, EarConfig, EarModels, Engines, SessionConfig, Setting},
     settings::{LlmProvider, Settings},
     stt::{Language, Stt, WhisperConfig, WhisperStt},
+    telemetry,
     tts::{Clauses, Dictionary, KokoroConfig, KokoroTts, SpeakRequest, Tts},
-    turn::TurnConfig,
+    turn::{Activation, Duplex, TurnConfig},
     vad::Silero,
     wake::{self, EnergyConfig, GateConfig, Gated, OpenWakeWord},
 };
@@ -137,7 +139,7 @@ impl App {
         &self.engines
     }
 
-    /// What one conversation through this machine's sound needs. `wake` are the wake words to sleep
+    /// What one conversation needs, through this machine's sound or in a room. `wake` are the wake words to sleep
     /// for, any of them; none: always listen.
     ///
     /// # Errors
@@ -199,6 +201,51 @@ impl App {
             ),
         })
     }
+}
+
+/// What the conversations of rooms are made of, from the app and its settings.
+///
+/// # Errors
+///
+/// When a wake word is asked for and there is none of its name, or the dictionary is wrong.
+pub fn rooms(app: &Arc<App>) -> Result<room::Host, Failure> {
+    let settings = &app.settings;
+    let wake = match settings.wake_word_enabled {
+        true => settings.wake_words.clone(),
+        false => Vec::new(),
+    };
+    check_wake_words(settings, &wake)?;
+    dictionary(settings)?;
+    let turn = TurnConfig {
+        activation: match wake.is_empty() {
+            true => Activation::AlwaysOn,
+            false => Activation::WakeWord,
+        },
+        // Browsers and phones take the assistant's voice out of what their microphone hears.
+        duplex: Duplex::Full,
+        ..TurnConfig::default()
+    };
+    let greeting = format!("Hi, I'm {}. How can I help?", settings.agent_name);
+    let wake_word = !wake.is_empty();
+    let app = app.clone();
+    Ok(room::Host {
+        setting: Arc::new(move || {
+            let (app, wake) = (app.clone(), wake.clone());
+            async move {
+                let loading = tokio::task::spawn_blocking(move || app.conversation(turn, &wake));
+                match loading.await {
+                    Ok(setting) => setting.map_err(|failure| failure.to_string()),
+                    Err(ended) => Err(format!(
+                        "the thread that loads the models of an ear {}; see the log",
+                        telemetry::ended(&ended)
+                    )),
+                }
+            }
+            .boxed()
+        }),
+        greeting: Arc::new(move || greeting.clone()),
+        wake_word,
+    })
 }
 
 /// What nobody waits for at the start. A failure shows again, to whoever asks next.

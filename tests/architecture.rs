@@ -36,9 +36,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("local", &["audio", "endpoint", "session", "turn"]),
-    ("rtc", &["audio"]),
+    ("rtc", &["audio"]), // no speech, no model
     ("room", &["audio", "rtc", "session", "turn"]),
-    ("http", &["session", "settings", "models"]),
+    ("http", &["models", "rtc", "session", "settings"]),
     ("app", &["*"]),
     ("cli", &["*"]),
     ("main", &["*"]),

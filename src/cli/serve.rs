@@ -116,7 +116,10 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     let (readiness, watcher) = watch::channel(Readiness::Loading);
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    let router = http::router(http::State { readiness: watcher });
+    let router = http::router(http::State {
+        readiness: watcher,
+        rooms: None,
+    });
     tasks.spawn({
         let stop = stop.clone();
         async move {

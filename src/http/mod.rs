@@ -1,10 +1,14 @@
-//! The HTTP API; thin. So far: is the server alive, and is it ready to answer.
+//! The HTTP API; thin. So far: is the server alive, is it ready to answer, and how to come into a room.
+
+mod connection;
+
+pub use connection::{Place, Rooms};
 
 use axum::{
     Json, Router,
     http::{StatusCode, header},
     response::{Html, IntoResponse},
-    routing::get,
+    routing::{get, post},
 };
 use serde::Serialize;
 use tokio::sync::watch;
@@ -54,6 +58,8 @@ pub struct Local {
 pub struct State {
     /// Changes as the server comes up and goes down.
     pub readiness: watch::Receiver<Readiness>,
+    /// How people come into a room; none where there is none.
+    pub rooms: Option<Rooms>,
 }
 
 /// All routes. A function of its state, so that tests call it without a socket.
@@ -62,6 +68,7 @@ pub fn router(state: State) -> Router {
         .route("/", get(index))
         .route("/health", get(health))
         .route("/ready", get(ready))
+        .route("/api/connection-details", post(connection::details))
         .with_state(state)
 }
 
@@ -112,6 +119,7 @@ mod tests {
         let request = Request::get(path).body(Body::empty()).expect("a request");
         let answer = router(State {
             readiness: receiver,
+            rooms: None,
         })
         .oneshot(request)
         .await

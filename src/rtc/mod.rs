@@ -5,10 +5,12 @@
 //! of kind AGENT. Sound comes and goes through it as PCM, one piece of 20 ms after the other.
 
 pub mod audio;
+mod invite;
 mod link;
 pub mod peer;
 pub mod sdp;
 
+pub use invite::{Invitation, InviteError, Inviter};
 pub use link::{
     AgentState, Closed, Departure, FRAME, Identity, Link, Participant, RoomCommand, RoomEvent,
 };
