@@ -158,6 +158,8 @@ fn pure_files_do_not_name_the_runtime() {
             true => sources(&path),
             false => vec![path],
         };
+        // Tests may look at the clock.
+        let files = files.into_iter().filter(|f| !f.ends_with("tests.rs"));
         for file in files {
             let text = code(&file); // which fails where there is no such file
             for word in IMPURE {
