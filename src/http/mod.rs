@@ -1,13 +1,15 @@
-//! The HTTP API; thin. So far: is the server alive, is it ready to answer, and how to come into a room.
+//! The HTTP API and the page; thin. So far: is the server alive, is it ready to answer, and how to come
+//! into a room.
 
 mod connection;
+mod page;
 
 pub use connection::{Place, Rooms};
 
 use axum::{
     Json, Router,
-    http::{StatusCode, header},
-    response::{Html, IntoResponse},
+    http::StatusCode,
+    response::IntoResponse,
     routing::{get, post},
 };
 use serde::Serialize;
@@ -65,10 +67,10 @@ pub struct State {
 /// All routes. A function of its state, so that tests call it without a socket.
 pub fn router(state: State) -> Router {
     Router::new()
-        .route("/", get(index))
         .route("/health", get(health))
         .route("/ready", get(ready))
         .route("/api/connection-details", post(connection::details))
+        .merge(page::routes())
         .with_state(state)
 }
 
@@ -95,15 +97,6 @@ async fn ready(axum::extract::State(state): axum::extract::State<State>) -> impl
         ),
     };
     (status, Json(body))
-}
-
-/// `GET /`: what a person sees who opens the address that `caal serve` prints.
-async fn index() -> impl IntoResponse {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
-    (
-        [(header::CONTENT_SECURITY_POLICY, policy)],
-        Html(include_str!("index.html")),
-    )
 }
 
 #[cfg(test)]
