@@ -114,7 +114,7 @@ export function mixedContent(pageProtocol: string, serverUrl: string): Advice | 
   if (pageProtocol !== 'https:' || !serverUrl.startsWith('ws:')) return undefined;
   return {
     title: 'The conversation needs https as well',
-    step: `This page came by https, but the server names ${serverUrl}, which browsers then forbid. Set NEXT_PUBLIC_LIVEKIT_URL on the server to a wss:// address.`,
+    step: `This page came by https, but the server names ${serverUrl}, which browsers then forbid. The room needs a wss:// address, too; until then, open the page by http on the machine itself.`,
     retry: 'connection',
   };
 }

@@ -10,6 +10,7 @@ import {
   type LocalAudioTrack,
   type Participant,
   type RemoteParticipant,
+  type RemoteTrack,
   Room,
   RoomEvent,
   type TextStreamReader,
@@ -217,6 +218,8 @@ export class Call {
     const mine = (act: () => void) => () => {
       if (era === this.era && room === this.room) act();
     };
+    // Not from the track: livekit-client may have let go of its elements before it says so.
+    const heard = new Map<RemoteTrack, HTMLMediaElement>();
     const agentMayDiffer = mine(() => this.tellAgent(room));
     room
       .on(RoomEvent.Reconnecting, mine(() => this.listener.event({ type: 'reconnecting' })))
@@ -233,10 +236,15 @@ export class Call {
         this.listener.event({ type: 'sound', blocked: !room.canPlaybackAudio }),
       ))
       .on(RoomEvent.TrackSubscribed, (track) => mine(() => {
-        if (track.kind === Track.Kind.Audio) this.elements.append(track.attach());
+        if (track.kind !== Track.Kind.Audio) return;
+        const element = track.attach();
+        heard.set(track, element);
+        this.elements.append(element);
       })())
       .on(RoomEvent.TrackUnsubscribed, (track) => {
-        for (const element of track.detach()) element.remove();
+        track.detach();
+        heard.get(track)?.remove();
+        heard.delete(track);
       })
       .on(RoomEvent.DataReceived, (payload, from, _kind, topic) => mine(() => this.packet(payload, from, topic))());
     room.registerTextStreamHandler(TRANSCRIPTION, (reader, { identity }) => {

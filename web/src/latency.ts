@@ -29,7 +29,7 @@ const LONGEST_MS = 600_000;
 export function readTurn(value: unknown): Turn | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { total_ms: total, stages } = value as Record<string, unknown>;
-  if (!isDuration(total) || !Array.isArray(stages) || stages.length > MOST_STAGES) return undefined;
+  if (!Array.isArray(stages) || stages.length > MOST_STAGES) return undefined;
   const read: Stage[] = [];
   for (const stage of stages as unknown[]) {
     if (typeof stage !== 'object' || stage === null) return undefined;
@@ -37,7 +37,9 @@ export function readTurn(value: unknown): Turn | undefined {
     if (typeof name !== 'string' || !isDuration(ms)) return undefined;
     read.push({ name: name.slice(0, 40), ms });
   }
-  return { totalMs: total, stages: read };
+  // A written message has no end of speech to count from: its stages are its time.
+  if (total === null && read.length > 0) return { totalMs: read.reduce((sum, s) => sum + s.ms, 0), stages: read };
+  return isDuration(total) ? { totalMs: total, stages: read } : undefined;
 }
 
 function isDuration(value: unknown): value is number {

@@ -40,6 +40,12 @@ test('a turn is read whole or not at all', () => {
   assert.equal(packet('caal.turn', { total_ms: 1, stages: Array(1000).fill(stages[0]) }), undefined);
 });
 
+test('a turn without a whole is the sum of its stages', () => {
+  const stages = [{ name: 'llm', ms: 300 }, { name: 'tts', ms: 200 }];
+  assert.deepEqual(packet('caal.turn', { total_ms: null, stages }), { type: 'turn', turn: { totalMs: 500, stages } });
+  assert.equal(packet('caal.turn', { total_ms: null, stages: [] }), undefined);
+});
+
 test('what is no packet of ours is dropped', () => {
   assert.equal(readPacket(undefined, new Uint8Array()), undefined);
   assert.equal(packet('elsewhere', {}), undefined);

@@ -62,12 +62,12 @@ test('a lost connection keeps the words and forgets what the assistant was at', 
   assert.equal(headline(after(state, { type: 'ended' })), 'The conversation has ended');
 });
 
-test('a new turn forgets the tools of the one before, and speaking does not', () => {
+test('a new wish forgets the tools of the one before, and nothing else does', () => {
   const tool: Event = { type: 'tool', tool: { names: ['web_search'], params: [{}] } };
-  const used = run(...TALKING, { type: 'agent', agent: 'thinking' }, tool, { type: 'agent', agent: 'speaking' });
-  assert.ok(used.tool);
-  const next = [{ type: 'agent', agent: 'listening' }, { type: 'agent', agent: 'thinking' }] as const;
-  assert.equal(next.reduce<State>(after, used).tool, undefined);
+  const used = run(...TALKING, tool, { type: 'agent', agent: 'thinking' }, caption('a', 'assistant', 'Look', true));
+  assert.ok(used.tool, 'the state may come after the tool');
+  assert.ok(after(used, caption('u', 'you', 'and', false)).tool);
+  assert.equal(after(used, caption('u', 'you', 'And now?', true)).tool, undefined);
 });
 
 test('a turn belongs to the answer being spoken, or to the next', () => {

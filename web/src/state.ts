@@ -113,11 +113,9 @@ export function after(state: State, event: Event): State {
       return { ...left(state), phase: 'off', problem: event.problem };
     case 'agent':
       // An assistant that leaves takes what it said of itself along; its tools are of the turn before.
-      if (event.agent === 'absent') return { ...state, agent: 'absent', wake: undefined, tool: undefined };
-      if (event.agent === 'thinking' && state.agent !== 'speaking' && state.agent !== 'thinking') {
-        return { ...state, agent: 'thinking', tool: undefined };
-      }
-      return { ...state, agent: event.agent };
+      return event.agent === 'absent'
+        ? { ...state, agent: 'absent', wake: undefined, tool: undefined }
+        : { ...state, agent: event.agent };
     case 'microphone':
       return { ...state, microphone: event.microphone };
     case 'mode':
@@ -162,9 +160,12 @@ function left(state: State): State {
   };
 }
 
-function withCaption(state: State, update: CaptionUpdate): State {
-  const captions = captionsAfter(state.captions, update);
-  if (captions === state.captions) return state;
+function withCaption(before: State, update: CaptionUpdate): State {
+  const captions = captionsAfter(before.captions, update);
+  if (captions === before.captions) return before;
+  // A new wish: the tools were those of the one before. The assistant's state comes another way and may
+  // overtake, but words and tools come in order.
+  const state = update.speaker !== 'assistant' && update.final ? { ...before, tool: undefined } : before;
   const last = captions.at(-1);
   const begun = captions.length > state.captions.length || last?.key !== state.captions.at(-1)?.key;
   if (state.pendingTurn && begun && last?.speaker === 'assistant') {

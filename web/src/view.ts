@@ -78,7 +78,7 @@ export class View {
     this.showConnection(state, before);
     this.showControls(state, before);
     if (before?.tool !== state.tool) showTool(state.tool);
-    if (noticesOf(before) !== noticesOf(state)) this.showNotices(state);
+    this.showNotices(state);
     if (before?.devices !== state.devices) this.showDevices(state);
     if (before?.captions !== state.captions) {
       get('empty', HTMLElement).hidden = state.captions.length > 0;
@@ -129,32 +129,42 @@ export class View {
   }
 
   private showNotices(state: State): void {
-    const notices: HTMLElement[] = [];
+    const region = get('notices', HTMLElement);
+    const wanted = new Map(this.noticesOf(state).map((n) => [JSON.stringify([n.advice, n.act?.label, !!n.dismiss]), n]));
+    // Those that stay are left alone, or screen readers would read them again and the focus would go.
+    for (const there of region.querySelectorAll<HTMLElement>('.notice')) {
+      if (wanted.delete(there.dataset['key'] ?? '')) continue;
+      if (there.contains(document.activeElement)) this.talk.focus();
+      there.remove();
+    }
+    for (const [key, notice] of wanted) region.append(noticeElement(key, notice));
+  }
+
+  private noticesOf(state: State): readonly Notice[] {
+    const notices: Notice[] = [];
     if (state.problem) {
-      const again =
-        state.phase === 'off' && state.problem.retry === 'connection'
-          ? button('Try again', () => this.actions.talk())
-          : undefined;
-      notices.push(adviceNotice(state.problem, again, () => this.actions.dismissProblem()));
+      const again = state.phase === 'off' && state.problem.retry === 'connection';
+      notices.push({
+        advice: state.problem,
+        ...(again ? { act: { label: 'Try again', press: () => this.actions.talk() } } : {}),
+        dismiss: () => this.actions.dismissProblem(),
+      });
     }
     if (state.microphone.is === 'refused') {
       const { advice } = state.microphone;
-      const again =
-        advice.retry === 'microphone' && state.phase === 'on'
-          ? button('Try the microphone again', () => this.actions.retryMicrophone())
-          : undefined;
-      notices.push(adviceNotice(advice, again, undefined));
+      const again = advice.retry === 'microphone' && state.phase === 'on';
+      const press = () => this.actions.retryMicrophone();
+      notices.push({ advice, ...(again ? { act: { label: 'Try the microphone again', press } } : {}) });
     }
     if (state.soundBlocked) {
-      const hear = button('Hear the assistant', () => this.actions.hear());
-      notices.push(adviceNotice({ title: 'The browser holds the sound back', step: 'It plays after a press.' }, hear, undefined));
+      const advice = { title: 'The browser holds the sound back', step: 'It plays after a press.' };
+      notices.push({ advice, act: { label: 'Hear the assistant', press: () => this.actions.hear() } });
     }
     if (state.toolErrors.length > 0) {
-      const title = 'Some tools are not available';
-      const step = state.toolErrors.join(' · ');
-      notices.push(adviceNotice({ title, step }, undefined, () => this.actions.dismissToolErrors()));
+      const advice = { title: 'Some tools are not available', step: state.toolErrors.join(' · ') };
+      notices.push({ advice, dismiss: () => this.actions.dismissToolErrors() });
     }
-    get('notices', HTMLElement).replaceChildren(...notices);
+    return notices;
   }
 
   private showDevices(state: State): void {
@@ -184,23 +194,24 @@ export class View {
   }
 }
 
-/** What the notices are made of, comparable: they are built anew only when one of these differs. */
-function noticesOf(state: State | undefined): string {
-  if (!state) return '';
-  const refused = state.microphone.is === 'refused' ? state.microphone.advice : null;
-  return JSON.stringify([state.problem ?? null, refused, state.soundBlocked, state.toolErrors, state.phase]);
+/** Something that the person should know, with what can be pressed about it. */
+interface Notice {
+  advice: Advice;
+  act?: { label: string; press: () => void };
+  dismiss?: () => void;
 }
 
-function adviceNotice(advice: Advice, act: HTMLElement | undefined, dismiss: (() => void) | undefined): HTMLElement {
+function noticeElement(key: string, { advice, act, dismiss }: Notice): HTMLElement {
   const notice = document.createElement('section');
   notice.className = 'notice';
+  notice.dataset['key'] = key;
   notice.setAttribute('role', 'alert');
   const title = document.createElement('strong');
   title.textContent = advice.title;
   const step = document.createElement('p');
   step.textContent = advice.step;
   notice.append(title, step);
-  if (act) notice.append(act);
+  if (act) notice.append(button(act.label, act.press));
   if (dismiss) {
     const close = button('Close', dismiss);
     close.className = 'plain';
