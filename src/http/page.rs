@@ -5,11 +5,13 @@
 use axum::{
     Router,
     body::Bytes,
-    extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, uri::Authority},
+    extract::{self, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::Authority},
     response::{IntoResponse, Response},
     routing::get,
 };
+
+use super::{Place, State};
 
 /// A file of the page.
 struct File {
@@ -34,18 +36,19 @@ static UNBUILT: File = File {
 };
 
 /// `GET` and `HEAD` of `/` and `/assets/…`.
-pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+pub(super) fn routes() -> Router<State> {
     Router::new()
         .route("/", get(serve))
         .route("/assets/{name}", get(serve))
 }
 
-async fn serve(request: Request) -> Response {
+async fn serve(extract::State(state): extract::State<State>, request: Request) -> Response {
     let address = request.uri().path();
     let file = FILES.iter().find(|f| f.address == address);
+    let place = state.rooms.as_ref().map(|rooms| &rooms.place);
     match file {
-        Some(file) => file.answer(request.headers()),
-        None if address == "/" => UNBUILT.answer(request.headers()),
+        Some(file) => file.answer(request.headers(), place),
+        None if address == "/" => UNBUILT.answer(request.headers(), place),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -56,7 +59,7 @@ impl File {
         self.address != "/" && !self.kind.starts_with("text/plain")
     }
 
-    fn answer(&self, asked: &HeaderMap) -> Response {
+    fn answer(&self, asked: &HeaderMap, place: Option<&Place>) -> Response {
         let gzip = self.gzip.filter(|_| takes_gzip(asked));
         let body = Bytes::from_static(gzip.unwrap_or(self.plain));
         let mut response = body.into_response();
@@ -80,12 +83,8 @@ impl File {
             HeaderName::from_static("permissions-policy"),
             "microphone=(self), speaker-selection=(self), camera=(), geolocation=()",
         );
-        set(
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        );
         let host = asked.get(header::HOST).and_then(|h| h.to_str().ok());
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy(host));
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy(host, place));
         response
     }
 }
@@ -102,37 +101,49 @@ fn takes_gzip(asked: &HeaderMap) -> bool {
 }
 
 /// The content security policy of the page: files of this server only. It may speak with this server,
-/// and with a room server: the embedded one, on another port of the host that the browser asked for.
-fn policy(host: Option<&str>) -> HeaderValue {
-    let rooms = room_sources(host);
+/// and with the room's: on any port of the host that the browser asked for, or where `place` says.
+fn policy(host: Option<&str>, place: Option<&Place>) -> HeaderValue {
+    let asked = host.and_then(|h| h.parse::<Authority>().ok());
+    let near = sources(asked.as_ref().map(Authority::host).unwrap_or_default(), "*");
+    let far = match place {
+        Some(Place::Url(url)) => url.parse::<Uri>().ok(),
+        Some(Place::Here) | None => None,
+    };
+    let far = far.and_then(|url| url.into_parts().authority);
+    let far = far.map(|a| {
+        sources(
+            a.host(),
+            a.port().map_or("*".to_owned(), |p| p.to_string()).as_str(),
+        )
+    });
+    let far = far.filter(|far| *far != near).unwrap_or_default();
     let text = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-         connect-src 'self' {rooms}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         connect-src 'self' {near} {far}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
          require-trusted-types-for 'script'"
     );
     HeaderValue::from_str(&text).expect("hosts are checked to be plain ASCII")
 }
 
-/// Where the rooms may be, as sources of a policy.
-fn room_sources(host: Option<&str>) -> String {
-    let authority = host.and_then(|h| h.parse::<Authority>().ok());
-    let name = authority.as_ref().map(Authority::host).unwrap_or_default();
+/// A room server at `host` as sources of a policy. livekit-client asks it by HTTP why a socket was refused.
+fn sources(host: &str, port: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    if name.is_empty() || !name.chars().all(plain) {
+    if host.is_empty() || !host.chars().all(plain) {
         // Policies cannot name an IPv6 address.
         return "ws: wss: http: https:".to_owned();
     }
-    // livekit-client asks by HTTP why a socket was refused.
-    format!("ws://{name}:* wss://{name}:* http://{name}:* https://{name}:*")
+    format!("ws://{host}:{port} wss://{host}:{port} http://{host}:{port} https://{host}:{port}")
 }
 
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::Method;
+    use tokio::sync::watch;
     use tower::ServiceExt;
 
     use super::*;
+    use crate::http::Readiness;
 
     async fn ask(method: Method, path: &str, headers: &[(HeaderName, &str)]) -> Response {
         let mut request = Request::builder().method(method).uri(path);
@@ -140,7 +151,12 @@ mod tests {
             request = request.header(name, *value);
         }
         let request = request.body(Body::empty()).expect("a request");
-        let router: Router = routes::<()>().with_state(());
+        let (_keep, readiness) = watch::channel(Readiness::Loading);
+        let state = State {
+            readiness,
+            rooms: None,
+        };
+        let router: Router = routes().with_state(state);
         router.oneshot(request).await.expect("infallible")
     }
 
@@ -185,6 +201,13 @@ mod tests {
         assert!(!inline && !html.contains(" style="), "{html}");
     }
 
+    fn connect(host: Option<&str>, place: Option<&Place>) -> String {
+        let policy = policy(host, place).to_str().expect("text").to_owned();
+        let (_, from) = policy.split_once("connect-src ").expect("there is one");
+        let (sources, _) = from.split_once(';').expect("others follow");
+        sources.trim().to_owned()
+    }
+
     #[test]
     fn a_host_cannot_write_into_the_policy() {
         for host in [
@@ -194,10 +217,26 @@ mod tests {
             Some("a'b"),
             Some(""),
         ] {
-            assert_eq!(room_sources(host), "ws: wss: http: https:", "{host:?}");
+            assert_eq!(
+                connect(host, None),
+                "'self' ws: wss: http: https:",
+                "{host:?}"
+            );
         }
-        let one = "ws://localhost:* wss://localhost:* http://localhost:* https://localhost:*";
-        assert_eq!(room_sources(Some("localhost")), one);
+        let one =
+            "'self' ws://localhost:* wss://localhost:* http://localhost:* https://localhost:*";
+        assert_eq!(connect(Some("localhost:8889"), Some(&Place::Here)), one);
+    }
+
+    #[test]
+    fn the_policy_names_the_room_server_where_that_is_another() {
+        let far = Place::Url("wss://rooms.example:7443/x".into());
+        let sources = connect(Some("localhost"), Some(&far));
+        assert!(sources.contains(" wss://rooms.example:7443 "), "{sources}");
+        assert!(sources.contains(" ws://localhost:* "), "{sources}");
+        let strange = Place::Url("wss://a;script-src *".into());
+        let sources = connect(Some("localhost"), Some(&strange));
+        assert!(!sources.contains("script"), "{sources}");
     }
 
     #[tokio::test]

@@ -23,8 +23,10 @@ test('each reason of the browser has its own words and a way on', () => {
 });
 
 test('each refusal of a token has its own words', () => {
-  const titles = [0, 503, 401, 404, 500].map((status) => advice.noToken(status).title);
+  const titles = [0, 401, 404, 500].map((status) => advice.noToken({ status }).title);
+  titles.push(advice.noToken({ status: 503, loading: true }).title);
   assert.equal(new Set(titles).size, titles.length);
+  assert.match(advice.noToken({ status: 503, detail: 'there is no room' }).step, /there is no room/);
 });
 
 test('https cannot talk to plain ws', () => {

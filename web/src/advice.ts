@@ -79,8 +79,17 @@ export const MICROPHONE_LOST: Advice = {
   retry: 'microphone',
 };
 
-/** What the server said instead of a token: `status` of its answer, 0 where there was none. */
-export function noToken(status: number): Advice {
+/** What the server said instead of a token. */
+export interface NoToken {
+  /** The status of its answer; 0 where there was none. */
+  status: number;
+  /** Its own words, where it gave any. */
+  detail?: string;
+  /** It is still loading its models. */
+  loading?: boolean;
+}
+
+export function noToken({ status, detail, loading }: NoToken): Advice {
   const retry = 'connection';
   if (status === 0) {
     return {
@@ -89,12 +98,11 @@ export function noToken(status: number): Advice {
       retry,
     };
   }
-  if (status === 503) {
+  if (loading) {
     return { title: 'CAAL is still loading its models', step: 'This takes some seconds; it goes on by itself.', retry };
   }
-  if (status === 401 || status === 403) {
-    return { title: 'CAAL does not let this page in', step: `It answered ${status}. Reload the page and try again.`, retry };
-  }
+  const said = detail ? `It says: ${detail}.` : `It answered ${status}; its log says why.`;
+  if (status === 401 || status === 403) return { title: 'CAAL does not let this page in', step: said, retry };
   if (status === 404) {
     return {
       title: 'This server has no room to talk in',
@@ -102,11 +110,7 @@ export function noToken(status: number): Advice {
       retry,
     };
   }
-  return {
-    title: 'CAAL could not open a conversation',
-    step: `It answered ${status}; its log says why. "caal doctor" shows what is missing.`,
-    retry,
-  };
+  return { title: 'CAAL could not open a conversation', step: `${said} "caal doctor" shows what is missing.`, retry };
 }
 
 /** The address that the server named cannot be used from this page; `undefined` where it can. */
@@ -131,7 +135,7 @@ export function noRoom(reason: string, serverUrl: string): Advice {
   }
   return {
     title: 'The room could not be reached',
-    step: `Nothing came back from ${serverUrl}. A firewall may be in between: the room uses TCP 7880 and 7881 and UDP 7882.`,
+    step: `Nothing came back from ${serverUrl}. A firewall may be in between, for that port or for the sound's: UDP 7882 and TCP 7881, where they were not set otherwise.`,
     retry,
   };
 }

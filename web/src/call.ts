@@ -303,11 +303,7 @@ export class Call {
 
   /** Opens the microphone and brings it into the room; says why where that fails. */
   private async publish(era: number, room: Room): Promise<void> {
-    const without = advice.withoutMicrophone({
-      secure: isSecureContext,
-      capable: typeof navigator.mediaDevices?.getUserMedia === 'function',
-      host: location.host,
-    });
+    const without = impossible();
     if (without) return this.refuse(without);
     this.listener.event({ type: 'microphone', microphone: { is: 'asking' } });
     try {
@@ -350,26 +346,40 @@ export class Call {
   }
 }
 
+/** Why this page can have no microphone, whatever the person allows; known before anything is tried. */
+export function impossible(): advice.Advice | undefined {
+  return advice.withoutMicrophone({
+    secure: isSecureContext,
+    capable: typeof navigator.mediaDevices?.getUserMedia === 'function',
+    host: location.host,
+  });
+}
+
 async function fetchDetails(): Promise<Details> {
-  let answer: Response;
+  const { status, body } = await ask('/api/connection-details', { method: 'POST', body: '{}' });
+  const { serverUrl, participantToken, detail } = body;
+  if (status === 200 && typeof serverUrl === 'string' && typeof participantToken === 'string') {
+    return { serverUrl, participantToken };
+  }
+  const loading = status === 503 && (await ask('/ready')).body['status'] === 'loading';
+  const said = typeof detail === 'string' ? { detail } : {};
+  throw new Refused(advice.noToken({ status, loading, ...said }), loading);
+}
+
+/** The server's JSON answer; status 0 where there is none. */
+async function ask(path: string, wish: RequestInit = {}): Promise<{ status: number; body: Record<string, unknown> }> {
   try {
-    answer = await fetch('/api/connection-details', {
-      method: 'POST',
+    const answer = await fetch(path, {
+      ...wish,
       headers: { 'content-type': 'application/json' },
-      body: '{}',
       cache: 'no-store',
       signal: AbortSignal.timeout(10_000),
     });
+    const body: unknown = await answer.json().catch(() => undefined);
+    return { status: answer.status, body: typeof body === 'object' && body !== null ? { ...body } : {} };
   } catch {
-    throw new Refused(advice.noToken(0), false);
+    return { status: 0, body: {} };
   }
-  if (!answer.ok) throw new Refused(advice.noToken(answer.status), answer.status === 503);
-  const details: unknown = await answer.json().catch(() => undefined);
-  const { serverUrl, participantToken } = (details ?? {}) as Record<string, unknown>;
-  if (typeof serverUrl !== 'string' || typeof participantToken !== 'string') {
-    throw new Refused(advice.noToken(answer.status), false);
-  }
-  return { serverUrl, participantToken };
 }
 
 function isAssistant(participant: Participant): boolean {

@@ -1,7 +1,7 @@
 // The page put together: state, view, call, meter and the browser's devices. Nothing is decided here
 // that could be decided in state.ts.
 
-import { Call } from './call.ts';
+import { Call, impossible } from './call.ts';
 import { keepChoices, loadChoices } from './choices.ts';
 import { listDevices } from './devices.ts';
 import { Meter } from './meter.ts';
@@ -79,5 +79,7 @@ async function refreshDevices(): Promise<void> {
 
 call.setOpen(isOpen(state));
 view.show(state);
+const without = impossible();
+if (without) tell({ type: 'microphone', microphone: { is: 'refused', advice: without } });
 void refreshDevices();
 navigator.mediaDevices?.addEventListener('devicechange', () => void refreshDevices());
