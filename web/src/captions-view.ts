@@ -16,14 +16,24 @@ const NEAR = 48;
 
 export class CaptionsView {
   private readonly entries = new Map<string, Entry>();
+  private atEnd = true;
 
   constructor(
     private readonly list: HTMLOListElement,
     private readonly scroll: HTMLElement,
-  ) {}
+  ) {
+    scroll.addEventListener('scroll', () => {
+      this.atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < NEAR;
+    });
+    // A notice or a phone's keyboard takes room away: the end stays in sight.
+    new ResizeObserver(() => this.keepEnd()).observe(scroll);
+  }
+
+  private keepEnd(): void {
+    if (this.atEnd) this.scroll.scrollTop = this.scroll.scrollHeight;
+  }
 
   show(captions: readonly Caption[]): void {
-    const atEnd = this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < NEAR;
     const there = new Set(captions.map((c) => c.key));
     for (const [key, entry] of this.entries) {
       if (there.has(key)) continue;
@@ -38,7 +48,7 @@ export class CaptionsView {
       if (!known || known.caption !== caption) this.fill(entry, caption);
       entry.bar?.style.setProperty('--share', String((caption.turn?.totalMs ?? 0) / longest));
     }
-    if (atEnd) this.scroll.scrollTop = this.scroll.scrollHeight;
+    this.keepEnd();
   }
 
   private add(caption: Caption): Entry {

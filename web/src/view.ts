@@ -119,7 +119,7 @@ export class View {
     this.meter.hidden = !speaking;
     this.root.dataset['open'] = String(speaking && isOpen(state));
     this.message.disabled = this.send.disabled = state.phase !== 'on';
-    this.message.placeholder = state.phase === 'on' ? 'Type a message' : 'Press Talk first, then type';
+    this.message.placeholder = placeholder(state);
     for (const radio of document.querySelectorAll<HTMLInputElement>('input[name=mode]')) {
       radio.checked = radio.value === state.mode;
     }
@@ -192,6 +192,11 @@ export class View {
     // Nothing typed is lost to a connection that broke just now.
     if (this.message.value === '') this.message.value = text;
   }
+}
+
+function placeholder(state: State): string {
+  if (state.phase === 'on') return 'Type a message';
+  return isBusy(state) ? 'Not connected now' : 'Press Talk, then type';
 }
 
 /** Something that the person should know, with what can be pressed about it. */
