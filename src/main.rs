@@ -2,17 +2,21 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)] // as in the library
 
-use std::process::ExitCode;
-
 use caal::{
-    cli::{Cli, Failure},
+    cli::{Cli, ExitCode, Failure},
     engine,
     settings::Sources,
     telemetry,
 };
 use clap::Parser as _;
 
-fn main() -> ExitCode {
+fn main() -> ! {
+    let code = run();
+    // Not by returning: see there.
+    engine::leave(code.number())
+}
+
+fn run() -> ExitCode {
     telemetry::discreet_panics();
     engine::forbid_telemetry();
     let cli = match Cli::try_parse() {

@@ -1,10 +1,10 @@
 //! `caal doctor`: what is there, what is missing, the one next step.
 
-use std::{fmt::Write as _, io::IsTerminal, net::Ipv4Addr, process::ExitCode, time::Duration};
+use std::{fmt::Write as _, io::IsTerminal, net::Ipv4Addr, time::Duration};
 
 use serde::Serialize;
 
-use super::{Failure, out::say};
+use super::{ExitCode, Failure, out::say};
 use crate::{
     app::{self, Answers},
     engine::Device,

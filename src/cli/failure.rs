@@ -1,4 +1,4 @@
-//! How a command fails: one sentence for people and an exit code.
+//! How a command ends: an exit code, and one sentence for people where it failed.
 
 use std::fmt;
 
@@ -7,6 +7,29 @@ use crate::fault::Fault;
 
 /// 128 and the number of the signal.
 const SIGPIPE: u8 = 141;
+
+/// The number that a command leaves behind. `std`'s own cannot be read again, which
+/// [`crate::engine::leave`] must.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExitCode(u8);
+
+impl ExitCode {
+    /// All is done.
+    pub const SUCCESS: Self = Self(0);
+    /// Something is not; what, was said.
+    pub const FAILURE: Self = Self(1);
+
+    /// 0 to 255, as a shell shows it.
+    pub fn number(self) -> u8 {
+        self.0
+    }
+}
+
+impl From<u8> for ExitCode {
+    fn from(number: u8) -> Self {
+        Self(number)
+    }
+}
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]

@@ -12,14 +12,14 @@ pub mod talk;
 mod transcribe;
 pub mod wake;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use out::remark;
 
-pub use failure::Failure;
+pub use failure::{ExitCode, Failure};
 
 use crate::{
     app::{self, App},

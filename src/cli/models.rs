@@ -2,7 +2,6 @@
 
 use std::{
     io::IsTerminal as _,
-    process::ExitCode,
     sync::{Mutex, MutexGuard},
     time::Duration,
 };
@@ -11,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::{
-    Failure,
+    ExitCode, Failure,
     out::{remark, say},
 };
 use crate::{

@@ -3,12 +3,11 @@
 use std::{
     io::{IsTerminal, Read, Write as _},
     path::PathBuf,
-    process::ExitCode,
 };
 
 use futures_util::StreamExt;
 
-use super::{Failure, out::remark};
+use super::{ExitCode, Failure, out::remark};
 use crate::{
     app,
     audio::{Hz24k, Pcm, wav},

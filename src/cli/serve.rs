@@ -1,7 +1,7 @@
 //! `caal serve`: the server. Sockets first, then models, then ready; drains on SIGTERM or Ctrl-C. With
 //! `--local` it also holds the conversation of `caal talk`, as a task of its own.
 
-use std::{io::IsTerminal as _, net::Ipv4Addr, process::ExitCode, sync::Arc, time::Instant};
+use std::{io::IsTerminal as _, net::Ipv4Addr, sync::Arc, time::Instant};
 
 use tokio::{
     net::TcpListener,
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
-    Failure, StopSignals,
+    ExitCode, Failure, StopSignals,
     out::{remark, say},
     talk,
 };
@@ -30,9 +30,6 @@ use crate::{
     telemetry,
     turn::{Duplex, TurnConfig},
 };
-
-/// How long a stop waits for models that are being loaded.
-const LOADING_GRACE: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// Arguments of `caal serve`.
 #[derive(Debug, clap::Args)]
@@ -130,22 +127,12 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     });
 
     remark("caal: loading the models…");
-    let mut loading = std::pin::pin!(load(settings, wanted));
+    // Loading cannot be cut short: whoever stops meanwhile leaves its threads to the end of `main`.
     let loaded = tokio::select! {
         biased;
         () = signals.next() => None,
-        loaded = &mut loading => Some(loaded?),
+        loaded = load(settings, wanted) => Some(loaded?),
     };
-    if loaded.is_none() {
-        // A process that ends under ONNX Runtime's loading threads dies of a segmentation fault in
-        // its destructors (seen). Loading cannot be cut short; a second signal does not wait.
-        remark("caal: stopping when the models are loaded; once more to stop at once");
-        tokio::select! {
-            _ = loading => {}
-            () = signals.next() => {}
-            () = tokio::time::sleep(LOADING_GRACE) => {}
-        }
-    }
     let mut result = Ok(ExitCode::SUCCESS);
     if let Some((app, local)) = loaded {
         let (status, mut devices) = watch::channel(None);
@@ -168,8 +155,8 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
             address.port()
         ));
         result = serve(&app, &readiness, devices, &mut tasks, &mut signals).await;
-        remark("caal: stopping; once more to stop at once");
     }
+    remark("caal: stopping; once more to stop at once");
     readiness.send_replace(Readiness::Draining);
     stop.cancel();
     let drained = async { while tasks.join_next().await.is_some() {} };

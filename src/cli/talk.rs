@@ -4,13 +4,12 @@ use std::{
     fs::File,
     io::{ErrorKind, IsTerminal, Write},
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
 use tokio::sync::watch;
 
 use super::{
-    Failure, StopSignals,
+    ExitCode, Failure, StopSignals,
     out::{remark, say},
 };
 use crate::{

@@ -1,11 +1,11 @@
 //! `caal transcribe`: a recording to text, JSON or subtitles.
 
-use std::{fmt::Write as _, path::PathBuf, process::ExitCode, time::Duration};
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use serde_json::json;
 
 use super::{
-    Failure,
+    ExitCode, Failure,
     out::{remark, say, say_all},
 };
 use crate::{

@@ -4,14 +4,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::ExitCode,
     time::Duration,
 };
 
 use serde_json::json;
 
 use super::{
-    Failure,
+    ExitCode, Failure,
     out::{remark, say, say_all},
     plot::{Curve, Mark, Plot},
 };

@@ -46,6 +46,20 @@ pub fn forbid_telemetry() {
     }
 }
 
+/// Ends the process, at once, with this exit code; the last thing `main` does. Returning from `main`
+/// runs the destructors of ONNX Runtime's statics, and a thread that still loads or runs a model uses
+/// them: it died of SIGSEGV (1 of 9 stops while models loaded). What the process holds goes back to the
+/// system either way.
+///
+/// Standard output is not flushed: that would wait for a reader that does not read. Every line that ends
+/// is out already (`cli/out.rs`).
+#[allow(unsafe_code, reason = "std ends a process with its destructors only")]
+pub fn leave(code: u8) -> ! {
+    // SAFETY: `_exit` takes any number, touches no memory of ours and does not come back, so no thread
+    // can see what it leaves behind.
+    unsafe { libc::_exit(code.into()) }
+}
+
 /// Which processor the models run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Device {

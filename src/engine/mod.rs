@@ -4,5 +4,5 @@
 pub mod load;
 pub mod thread;
 
-pub use load::{Device, Role, Runtime, RuntimeError, cores, forbid_telemetry};
+pub use load::{Device, Role, Runtime, RuntimeError, cores, forbid_telemetry, leave};
 pub use thread::{Engine, EngineError, Job};

@@ -12,12 +12,12 @@ pub mod turn;
 pub mod wake;
 mod words;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 
 use super::{
-    Failure,
+    ExitCode, Failure,
     out::{remark, say},
 };
 use crate::{

@@ -6,7 +6,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::ExitCode,
     time::Duration,
 };
 
@@ -18,7 +17,7 @@ use super::{
 };
 use crate::{
     audio::{self, Hz16k, Hz24k, Pcm, SamplePos, wav},
-    cli::{Failure, out::say},
+    cli::{ExitCode, Failure, out::say},
     local::file::{self, Answer, Options, Speed},
     session::{Effect, Setting, TurnTimings, Watch},
 };

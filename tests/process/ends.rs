@@ -1,0 +1,238 @@
+//! `caal` as a process that runs for a while: a server that becomes ready, and how all of them end,
+//! whenever they are told to.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::process::ExitStatusExt as _,
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+#[cfg(feature = "embedded-llm")]
+use super::no_sound;
+
+const ROOM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audio/room.wav");
+
+/// A running `caal`; a test that fails leaves none behind.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `caal serve` with real models and an Ollama that is not there: the embedded model answers, or
+/// nobody.
+fn server(arguments: &[&str], environment: &[(&str, &str)]) -> Process {
+    start(
+        &[&["serve", "--port", "0"], arguments].concat(),
+        environment,
+    )
+}
+
+fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Process {
+    let home = tempfile::tempdir().expect("a folder");
+    let child = Command::new(env!("CARGO_BIN_EXE_caal"))
+        .args(arguments)
+        .arg("--models")
+        .arg(crate::support::models())
+        .env_clear()
+        .env("CAAL_HOME", home.path())
+        .env("OLLAMA_HOST", "http://127.0.0.1:9")
+        .envs(environment.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    Process(child)
+}
+
+/// Waits until a server is ready; its address.
+fn address(server: &mut Process) -> Option<String> {
+    let ready = BufReader::new(server.0.stdout.take().expect("piped"))
+        .lines()
+        .map_while(Result::ok)
+        .find(|line| line.starts_with("Ready"))?;
+    let port = ready.split("localhost:").nth(1)?.split(' ').next()?;
+    Some(format!("127.0.0.1:{port}"))
+}
+
+/// Sends `signal` to a process, once for each time named, and waits for its end.
+fn ends(mut process: Process, signals: &[&str]) -> ExitStatus {
+    use std::{
+        sync::mpsc::{RecvTimeoutError, sync_channel},
+        thread,
+        time::Duration,
+    };
+    let signal = |signal: &str, id: u32| {
+        let sent = Command::new("kill")
+            .args([signal, &id.to_string()])
+            .status();
+        assert!(sent.expect("kill runs").success());
+    };
+    let id = process.0.id();
+    // One that lost the signal is killed, so that this fails and does not wait for ever.
+    let (ended, end) = sync_channel::<()>(1);
+    let watchdog = thread::spawn(move || {
+        if end.recv_timeout(Duration::from_secs(20)) == Err(RecvTimeoutError::Timeout) {
+            signal("-KILL", id);
+        }
+    });
+    for name in signals {
+        signal(name, id);
+    }
+    let status = process.0.wait().expect("ends");
+    drop(ended);
+    watchdog.join().expect("the watchdog ends");
+    status
+}
+
+/// Asks a server to stop and waits for it: 0, within its grace.
+fn drains(server: Process) {
+    let status = ends(server, &["-TERM"]);
+    assert_eq!(
+        status.code(),
+        Some(0),
+        "asked to stop, it ended otherwise or not in 20 s"
+    );
+}
+
+/// A server with real models: ready, answering, and gone within its grace when asked to stop.
+#[test]
+fn serve_becomes_ready_and_drains_on_sigterm() {
+    let mut server = server(&[], &[]);
+    let address = address(&mut server);
+    if cfg!(not(feature = "embedded-llm")) {
+        // Without Ollama and without a model inside nobody can answer: it says so and ends.
+        let mut said = String::new();
+        let mut log = server.0.stderr.take().expect("piped");
+        log.read_to_string(&mut said).expect("text");
+        let code = server.0.wait().expect("ends").code();
+        assert_eq!((address, code), (None, Some(69)), "{said}");
+        assert!(said.contains("embedded-llm"), "{said}");
+        return;
+    }
+    let address = address.expect("ready");
+    for (path, word) in [("/health", "healthy"), ("/ready", "\"ready\"")] {
+        let answer = get(&address, path);
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains(word),
+            "{path}: {answer}"
+        );
+        assert!(!answer.contains("microphone"), "nobody asked for one");
+    }
+    drains(server);
+}
+
+/// Waits until a process says that it loads its models. The rest of what it says is read no more: its
+/// pipe holds that.
+fn loads(process: &mut Process) {
+    let log = BufReader::new(process.0.stderr.as_mut().expect("piped"));
+    let mut lines = log.lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("loading the models")));
+}
+
+/// A supervisor may ask at any moment, a person at a terminal more than once. What a signal meets:
+/// models that load, or a server that has just said that it is ready.
+#[test]
+fn a_signal_while_loading_or_right_after_ready_is_a_clean_end() {
+    for signals in [&["-TERM"][..], &["-INT", "-INT"]] {
+        let mut loading = server(&[], &[]);
+        loads(&mut loading);
+        assert_eq!(ends(loading, signals).code(), Some(0), "{signals:?}");
+    }
+    if cfg!(feature = "embedded-llm") {
+        let mut ready = server(&[], &[]);
+        address(&mut ready).expect("ready");
+        drains(ready);
+    }
+}
+
+/// As a shell's user ends any program: nothing is lost yet, so the signal does it.
+#[test]
+fn talk_stopped_while_it_loads_ends_by_the_signal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("answer.wav");
+    let out = out.to_str().expect("a path in UTF-8");
+    for (signal, number) in [("-INT", 2), ("-TERM", 15)] {
+        let mut talk = start(&["talk", "--in", ROOM, "--out", out], &[]);
+        loads(&mut talk);
+        assert_eq!(ends(talk, &[signal]).signal(), Some(number));
+    }
+    assert!(!folder.path().join("answer.wav").exists());
+}
+
+/// A thread that still loads or runs a model when its library's destructors run dies of SIGSEGV, now
+/// and then. glibc tells what it does with a library.
+#[cfg(target_env = "gnu")]
+#[test]
+fn a_process_leaves_without_the_destructors_of_onnx_runtime() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("loader");
+    let environment = [
+        ("LD_DEBUG", "files"),
+        ("LD_DEBUG_OUTPUT", log.to_str().expect("a path in UTF-8")),
+    ];
+    let mut wake = start(&["wake", ROOM, "--model", "alexa"], &environment);
+    let id = wake.0.id();
+    assert!(wake.0.wait().expect("ends").success());
+    let log = std::fs::read_to_string(format!("{}.{id}", log.display())).expect("glibc's log");
+    let about = |what: &str| {
+        log.lines()
+            .any(|line| line.contains(what) && line.contains("libonnxruntime"))
+    };
+    assert!(about("calling init"), "{log}");
+    assert!(!about("calling fini"));
+}
+
+/// ALSA's null device stands for a sound card: the path through the sound system is real, and it
+/// gives silence as fast as it is taken.
+#[cfg(feature = "embedded-llm")]
+#[test]
+fn a_server_waits_for_its_microphone_and_uses_it_when_it_comes() {
+    let (_folder, alsa) = no_sound();
+    let environment = [
+        ("ALSA_CONFIG_PATH", &*alsa),
+        ("CAAL_WAKE_WORD", "hey_jarvis,alexa"),
+    ];
+    let mut server = server(&["--local"], &environment);
+    let address = address(&mut server).expect("ready without a microphone");
+    let mut log = BufReader::new(server.0.stderr.take().expect("piped")).lines();
+    let mut says = |words: &str| {
+        let found = log
+            .by_ref()
+            .map_while(Result::ok)
+            .inspect(|line| assert!(!line.contains("ALSA lib"), "{line}"))
+            .find(|line| line.contains(words));
+        assert!(found.is_some(), "it never says {words:?}");
+    };
+    says("there is no microphone; connect one");
+    says("there is no loudspeaker; connect one");
+    let ready = get(&address, "/ready");
+    assert!(
+        ready.starts_with("HTTP/1.1 200") && ready.contains("\"microphone\":null"),
+        "{ready}"
+    );
+    assert!(ready.contains("\"wake\":\"hey_jarvis, alexa\""), "{ready}");
+
+    std::fs::write(&alsa, "pcm.default { type null }\n").expect("a file");
+    says("loudspeaker: ");
+    // The log is a moment ahead of what is served.
+    let served = (0..5_000).any(|_| get(&address, "/ready").contains("\"loudspeaker\":\""));
+    assert!(served, "{}", get(&address, "/ready"));
+    drains(server);
+}
+
+/// One HTTP/1.1 GET, whole.
+fn get(address: &str, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).expect("connects");
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    .expect("sends");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    answer
+}
