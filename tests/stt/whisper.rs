@@ -19,7 +19,7 @@ fn load(folder: &Path, config: &WhisperConfig) -> Result<Whisper, SttError> {
     Whisper::load(&support::runtime(), folder, config)
 }
 
-fn hear(whisper: &mut Whisper, clip: &Pcm<Hz16k>) -> Transcript {
+pub(super) fn hear(whisper: &mut Whisper, clip: &Pcm<Hz16k>) -> Transcript {
     let options = Options::default();
     whisper.transcribe(clip, &options, &|| false).unwrap().0
 }
@@ -235,7 +235,10 @@ fn a_damaged_or_missing_file_is_a_clear_error() {
 #[test]
 fn an_abandoned_job_stops_at_the_next_step() {
     let folder = support::models().join("whisper-tiny.en");
-    let mut whisper = load(&folder, &WhisperConfig::default()).unwrap();
+    abandoned_it_stops(load(&folder, &WhisperConfig::default()).unwrap());
+}
+
+pub(super) fn abandoned_it_stops(mut whisper: Whisper) {
     let asked = Cell::new(0);
     let abandoned = || {
         asked.set(asked.get() + 1);
@@ -251,7 +254,7 @@ fn an_abandoned_job_stops_at_the_next_step() {
 /// Mean log-probabilities by CTranslate2 4.8.5 (float32, beam 1, timestamps on), computed once from the
 /// same weights, clips and spectrogram. It takes them before the timestamp rules, we after: hence the
 /// tolerance. A wrong layer is off by more than 1.
-pub(super) const GOLDEN: [(&str, &str, f32); 6] = [
+const GOLDEN: [(&str, &str, f32); 6] = [
     ("whisper-tiny.en", "momentum", -0.310_637),
     ("whisper-tiny.en", "go_forward", -0.611_266),
     ("whisper-tiny.en", "handful", -0.398_952),
@@ -276,11 +279,16 @@ fn probabilities_agree_with_ctranslate2() {
             cache: (precision == Precision::F32).then(|| cache.path().to_owned()),
             ..WhisperConfig::default()
         };
-        let mut whisper = load(&support::models().join(model), &config).unwrap();
-        for (_, clip, logprob) in GOLDEN.iter().filter(|(m, ..)| *m == model) {
-            let heard = hear(&mut whisper, &recording(clip));
-            let off = heard.confidence.unwrap() - logprob;
-            assert!(off.abs() < tolerance, "{model} {precision:?} {clip}: {off}");
-        }
+        let whisper = load(&support::models().join(model), &config).unwrap();
+        agrees(whisper, model, tolerance, &format!("{precision:?}"));
+    }
+}
+
+/// Compares what is heard in the clips of [`GOLDEN`] with the numbers of `model`.
+pub(super) fn agrees(mut whisper: Whisper, model: &str, tolerance: f32, kind: &str) {
+    for (_, clip, logprob) in GOLDEN.iter().filter(|(m, ..)| *m == model) {
+        let heard = hear(&mut whisper, &recording(clip));
+        let off = heard.confidence.unwrap() - logprob;
+        assert!(off.abs() < tolerance, "{model} {kind} {clip}: {off}");
     }
 }

@@ -2,23 +2,21 @@
 //! CTranslate2, damaged files, cancellation.
 
 use std::{
-    cell::Cell,
     fs,
     path::{Path, PathBuf},
 };
 
 use caal::{
-    audio::{Hz16k, Pcm},
     cli::bench::{WordErrors, word_errors},
     fault::Fault,
     stt::{
-        SttError, Transcript, WhisperCppConfig,
-        whisper::{Context, Options, Whisper, WhisperConfig},
+        SttError, WhisperCppConfig,
+        whisper::{Context, Whisper, WhisperConfig},
         whisper_cpp::open,
     },
 };
 
-use super::whisper::GOLDEN;
+use super::whisper::{abandoned_it_stops, agrees, hear};
 use crate::{
     contract::stt::recording,
     support::{
@@ -29,11 +27,6 @@ use crate::{
 
 fn load(path: &Path) -> Result<Whisper, SttError> {
     open(path, &WhisperCppConfig::new(1))
-}
-
-fn hear(whisper: &mut Whisper, clip: &Pcm<Hz16k>) -> Transcript {
-    let options = Options::default();
-    whisper.transcribe(clip, &options, &|| false).unwrap().0
 }
 
 /// As `whisper::probabilities_agree_with_ctranslate2`, whose numbers these are.
@@ -49,12 +42,8 @@ fn probabilities_agree_with_ctranslate2() {
             context: Context::Full,
             ..WhisperCppConfig::new(1)
         };
-        let mut whisper = open(&model(name, format), &config).unwrap();
-        for (_, clip, logprob) in GOLDEN.iter().filter(|(m, ..)| *m == name) {
-            let heard = hear(&mut whisper, &recording(clip));
-            let off = heard.confidence.unwrap() - logprob;
-            assert!(off.abs() < tolerance, "{name} {format:?} {clip}: {off}");
-        }
+        let whisper = open(&model(name, format), &config).unwrap();
+        agrees(whisper, name, tolerance, &format!("{format:?}"));
     }
 }
 
@@ -175,15 +164,5 @@ fn numbers_that_make_no_sense_end_nothing() {
 
 #[test]
 fn an_abandoned_job_stops_at_the_next_step() {
-    let mut whisper = load(&model("whisper-tiny.en", Format::Q8)).unwrap();
-    let asked = Cell::new(0);
-    let abandoned = || {
-        asked.set(asked.get() + 1);
-        asked.get() > 4
-    };
-    let (_, timings) = whisper
-        .transcribe(&recording("handful"), &Options::default(), &abandoned)
-        .unwrap();
-    assert!(timings.steps <= 4, "{timings:?}");
-    assert_eq!(timings.encodes, 1);
+    abandoned_it_stops(load(&model("whisper-tiny.en", Format::Q8)).unwrap());
 }
