@@ -36,7 +36,7 @@ use crate::{
     settings::{LlmProvider, Settings},
     stt::{Language, Stt, WhisperConfig, WhisperStt},
     telemetry,
-    tts::{Clauses, Dictionary, KokoroConfig, KokoroTts, SpeakRequest, Tts},
+    tts::{Clauses, Dictionary, KokoroConfig, KokoroTts, SpeakRequest, Tts, TtsError},
     turn::{Activation, Duplex, TurnConfig},
     vad::Silero,
     wake::{self, EnergyConfig, GateConfig, Gated, OpenWakeWord},
@@ -44,6 +44,9 @@ use crate::{
 
 /// How long running work may take to end when the process is asked to stop.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// The folder of Kokoro in the store.
+const VOICE_MODEL: &str = "kokoro-82m";
 
 /// All engines of the process, loaded.
 pub struct App {
@@ -345,12 +348,25 @@ pub fn no_whisper_cpp(file: &Path) -> Failure {
 ///
 /// When the model is missing or damaged, or there is no such voice.
 pub fn tts(settings: &Settings, runtime: &Runtime) -> Result<Arc<dyn Tts>, Failure> {
-    let folder = Store::new(&settings.models_dir).path("kokoro-82m");
+    let folder = Store::new(&settings.models_dir).path(VOICE_MODEL);
     let config = KokoroConfig {
         default_voice: settings.voice.clone(),
         ..KokoroConfig::default()
     };
     Ok(Arc::new(KokoroTts::load(runtime, &folder, &config)?))
+}
+
+/// Whether there is this voice; looks at file names only. Where no voices are yet, loading says so.
+///
+/// # Errors
+///
+/// When there is none of such a name.
+pub fn check_voice(settings: &Settings) -> Result<(), Failure> {
+    let folder = Store::new(&settings.models_dir).path(VOICE_MODEL);
+    match KokoroTts::check_voice(&folder, &settings.voice) {
+        Err(error @ TtsError::Voice(_)) => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Who would answer.

@@ -212,8 +212,17 @@ fn a_users_mistakes_are_one_sentence_with_the_next_step_and_code_64() {
     let models = crate::support::models().display().to_string();
     const NOT_SOUND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     const ROOM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audio/room.wav");
-    let cases: [(&[&str], &str); 6] = [
-        (&["transcribe", "no-such.wav"], "no-such.wav"),
+    let empty = tempfile::NamedTempFile::new().expect("a file");
+    let empty = empty.path().to_str().expect("a path in UTF-8");
+    let cases: [(&[&str], &str); 10] = [
+        (&["transcribe", "no-such.wav"], "give the path of a WAV"),
+        (&["transcribe", empty], "is empty"),
+        (&["transcribe", ROOM, "--model", "/"], "no model.bin"),
+        (
+            &["transcribe", ROOM, "--device", "cuda"],
+            "caal models pull onnxruntime-cuda",
+        ),
+        (&["say", "Hello", "-o", "/no/x.wav"], "with --out"),
         (&["transcribe", NOT_SOUND], "is not a WAV file"),
         (
             &["say", "Hello", "-o", "x.wav", "--voice", "af_nobody"],
@@ -448,20 +457,28 @@ fn a_conversation_that_cannot_begin_leaves_no_answer_behind() {
 }
 
 #[test]
-fn talk_finds_a_wrong_wake_word_before_it_loads_anything() {
+fn talk_finds_a_wrong_voice_or_wake_word_before_it_loads_anything() {
     const ROOM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audio/room.wav");
     let models = crate::support::models().display().to_string();
-    let talk = [
-        "--models", &models, "talk", "--in", ROOM, "--out", "a.wav", "--wake",
-    ];
-    let output = caal(&[&talk[..], &["alexa,hey_nobody"]].concat(), &[]);
-    let text = stderr(&output);
-    assert_eq!(output.status.code(), Some(64), "{text}");
-    assert!(
-        text.contains("no wake word \"hey_nobody\"") && text.contains("alexa"),
-        "{text}"
-    );
-    assert!(!text.contains("loading"), "{text}");
+    let talk = ["--models", &models, "talk", "--in", ROOM, "--out", "a.wav"];
+    for (wrong, problem, known) in [
+        (
+            ["--wake", "alexa,hey_nobody"],
+            "no wake word \"hey_nobody\"",
+            "alexa",
+        ),
+        (
+            ["--voice", "af_bella+nobody"],
+            "no voice \"nobody\"",
+            "bm_lewis",
+        ),
+    ] {
+        let output = caal(&[&talk[..], &wrong].concat(), &[]);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(64), "{text}");
+        assert!(text.contains(problem) && text.contains(known), "{text}");
+        assert!(!text.contains("loading"), "{text}");
+    }
 }
 
 #[test]

@@ -27,13 +27,27 @@ const MAX_CHANNELS: u16 = 32;
 /// Why a file gave no sound.
 #[derive(Debug, thiserror::Error)]
 pub enum WavError {
-    /// The file cannot be opened, read or written.
-    #[error("{path}: {source}")]
-    Io {
+    /// The file cannot be opened or read.
+    #[error("{path} cannot be read ({source}); give the path of a WAV file")]
+    Unreadable {
         /// The file.
         path: String,
         /// What the system said.
         source: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("{path} cannot be written ({source}); write to another place, or make room there")]
+    Unwritable {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No bytes at all.
+    #[error("{path} is empty, 0 bytes; record it again")]
+    Empty {
+        /// The file.
+        path: String,
     },
     /// The bytes are no WAV file.
     #[error(
@@ -65,7 +79,7 @@ impl WavError {
     /// What the error means for its caller.
     pub fn fault(&self) -> Fault {
         match self {
-            WavError::Io { source, .. }
+            WavError::Unreadable { source, .. } | WavError::Unwritable { source, .. }
                 if !matches!(
                     source.kind(),
                     io::ErrorKind::NotFound
@@ -88,14 +102,14 @@ impl WavError {
 /// When the file is not there, is no WAV, or holds a sample type that cannot be read.
 pub fn read(path: &Path) -> Result<AnyPcm, WavError> {
     let name = path.display().to_string();
-    let io_error = |source| WavError::Io {
+    let unreadable = |source| WavError::Unreadable {
         path: name.clone(),
         source,
     };
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|mut f| f.read_to_end(&mut bytes))
-        .map_err(io_error)?;
+        .map_err(unreadable)?;
     decode(bytes, &name)
 }
 
@@ -106,6 +120,9 @@ pub fn read(path: &Path) -> Result<AnyPcm, WavError> {
 /// As [`read`].
 pub fn decode(mut bytes: Vec<u8>, name: &str) -> Result<AnyPcm, WavError> {
     let path = name.to_owned();
+    if bytes.is_empty() {
+        return Err(WavError::Empty { path });
+    }
     if bytes.len() < 12
         || !matches!(&bytes[..4], b"RIFF" | b"RIFX" | b"RF64")
         || &bytes[8..12] != b"WAVE"
@@ -225,7 +242,7 @@ fn repair(bytes: &mut [u8]) -> u16 {
 ///
 /// When the file cannot be written; nothing is left behind then.
 pub fn write<R: Rate>(path: &Path, pcm: &Pcm<R>) -> Result<(), WavError> {
-    let io_error = |source| WavError::Io {
+    let unwritable = |source| WavError::Unwritable {
         path: path.display().to_string(),
         source,
     };
@@ -236,7 +253,7 @@ pub fn write<R: Rate>(path: &Path, pcm: &Pcm<R>) -> Result<(), WavError> {
     if made.is_err() {
         let _ = std::fs::remove_file(&part); // best effort: the first error is the one to tell
     }
-    made.map_err(io_error)
+    made.map_err(unwritable)
 }
 
 /// Writes `pcm` as 16-bit mono WAV.

@@ -288,7 +288,7 @@ async fn language_model(settings: &Settings) -> Check {
             match ollama {
                 true => from_ollama,
                 false => format!(
-                    "for a better one, install Ollama (ollama.com) and run: ollama pull {SUGGESTED}"
+                    "talk to it: caal talk; for better answers install Ollama (ollama.com) and run: ollama pull {SUGGESTED}"
                 ),
             },
         ),

@@ -160,6 +160,7 @@ async fn converse(args: talk::Args, mut settings: Settings) -> Result<ExitCode, 
     if let Some(voice) = &args.voice {
         settings.voice.clone_from(voice);
     }
+    app::check_voice(&settings)?;
     app::check_wake_words(&settings, &args.wake)?;
     remark("caal: loading the models…");
     let app = App::build(settings).await?;

@@ -3,10 +3,35 @@
 
 use std::{
     fmt::Display,
+    fs::File,
     io::{self, ErrorKind, Write},
+    path::Path,
 };
 
 use super::Failure;
+
+/// A result that cannot be written is found before the work, not after it. Leaves nothing behind: a
+/// command that fails must not look like one that gave an empty result. `option` is what names the file.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub(super) fn writable(out: &Path, option: &str) -> Result<(), Failure> {
+    let probe = match File::create_new(out) {
+        Ok(_) => std::fs::remove_file(out),
+        // There already: it stays as it is until there is a new one.
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            File::options().append(true).open(out).map(drop)
+        }
+        Err(e) => Err(e),
+    };
+    probe.map_err(|error| {
+        Failure::request(format!(
+            "{} cannot be written ({error}); give another file with {option}",
+            out.display()
+        ))
+    })
+}
 
 /// A line on standard output.
 ///

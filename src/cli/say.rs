@@ -7,7 +7,10 @@ use std::{
 
 use futures_util::StreamExt;
 
-use super::{ExitCode, Failure, out::remark};
+use super::{
+    ExitCode, Failure,
+    out::{remark, writable},
+};
 use crate::{
     app,
     audio::{Hz24k, Pcm, wav},
@@ -23,12 +26,20 @@ pub struct Args {
     /// WAV file to write (24 kHz, 16 bit, mono).
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
-    /// Voice or blend: af_heart, af_bella(2)+af_sky(1) (setting tts_voice_kokoro).
+    /// Voice or blend: af_heart, af_bella(2)+af_sky(1) (setting tts_voice_kokoro); "list" names them
+    /// all.
     #[arg(long, value_name = "NAME")]
     voice: Option<String>,
     /// Speed, 0.5 to 2.0 (setting speech_speed).
-    #[arg(long, value_name = "FACTOR")]
+    #[arg(long, value_name = "FACTOR", value_parser = speed)]
     speed: Option<f32>,
+}
+
+fn speed(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(speed) if (0.5..=2.0).contains(&speed) => Ok(speed),
+        _ => Err("a speed is a number from 0.5 to 2.0; 1 is the voice's own".to_owned()),
+    }
 }
 
 /// More text than this is a mistake or a book: an hour of speech.
@@ -53,6 +64,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
             "the text is longer than {MAX_CHARACTERS} characters; cut it into parts"
         )));
     }
+    writable(&args.out, "--out")?;
     let dictionary = app::dictionary(&settings)?;
     let runtime = app::runtime(&settings)?;
     let tts = app::tts(&settings, &runtime)?;
@@ -85,7 +97,9 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
         remark("");
     }
     if sound.is_empty() {
-        return Err(Failure::request("there is no word to say in this text"));
+        return Err(Failure::request(
+            "there is no word to say in this text; give one with words or numbers",
+        ));
     }
     wav::write(&args.out, &sound)?;
     remark(format_args!(

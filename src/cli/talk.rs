@@ -1,8 +1,7 @@
 //! `caal talk`: a spoken conversation through microphone and speakers, or through files.
 
 use std::{
-    fs::File,
-    io::{ErrorKind, IsTerminal, Write},
+    io::{IsTerminal, Write},
     path::{Path, PathBuf},
 };
 
@@ -10,7 +9,7 @@ use tokio::sync::watch;
 
 use super::{
     ExitCode, Failure, StopSignals,
-    out::{remark, say},
+    out::{remark, say, writable},
 };
 use crate::{
     audio::{self, Hz16k, Pcm, wav},
@@ -35,16 +34,19 @@ pub struct Args {
     /// answer stands where it would have been heard.
     #[arg(long = "out", value_name = "FILE", requires = "input_file")]
     out: Option<PathBuf>,
-    /// With --in: as fast as it can be heard; the time that engines take is left out of the result.
+    /// With --in: as fast as it can be heard; the time that engines take is left out of the result
+    /// (it is in the latency that is shown).
     #[arg(long, requires = "input_file")]
     fast: bool,
     /// The microphone does not hear the speakers: you may interrupt the assistant.
     #[arg(long)]
     headphones: bool,
-    /// Sleep until this wake word is said, or one of several with commas (see: caal models list).
+    /// Sleep until this wake word is said, or one of several with commas: hey_jarvis, alexa,
+    /// hey_mycroft, hey_rhasspy, or a classifier of your own in the models folder.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub wake: Vec<String>,
-    /// Voice or blend: af_heart, af_bella(2)+af_sky(1) (setting tts_voice_kokoro).
+    /// Voice or blend: af_heart, af_bella(2)+af_sky(1) (setting tts_voice_kokoro); "list" names them
+    /// all.
     #[arg(long, value_name = "NAME")]
     pub voice: Option<String>,
     /// Microphone to use, by name or id.
@@ -88,7 +90,7 @@ impl Args {
         match (&self.input_file, &self.out) {
             (Some(input), Some(out)) => {
                 wav::read(input)?;
-                writable(out)?;
+                writable(out, "--out")?;
             }
             _ => device::check(&self.devices())?,
         }
@@ -226,25 +228,6 @@ fn style(json: bool) -> Style {
         true => Style::Live { width: 100 },
         false => Style::Plain,
     }
-}
-
-/// A result that cannot be written is found before the conversation, not after it. Leaves nothing
-/// behind: a conversation that fails must not look like an answer without sound.
-fn writable(out: &Path) -> Result<(), Failure> {
-    let probe = match File::create_new(out) {
-        Ok(_) => std::fs::remove_file(out),
-        // There already: it stays as it is until there is a new answer.
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            File::options().append(true).open(out).map(drop)
-        }
-        Err(e) => Err(e),
-    };
-    probe.map_err(|error| {
-        Failure::request(format!(
-            "{} cannot be written ({error}); give another file with --out",
-            out.display()
-        ))
-    })
 }
 
 fn print_devices(json: bool) -> Result<(), Failure> {

@@ -58,10 +58,10 @@ pub(super) async fn run(args: Args, mut settings: Settings) -> Result<ExitCode, 
     let transcript = stt.transcribe(request).await?;
     if args.json {
         say(format_args!("{:#}", as_json(&transcript)))?;
-    } else if args.srt {
-        say_all(as_srt(&transcript))?;
     } else if transcript.text.is_empty() {
         remark(format_args!("caal: no words in {}", args.file.display()));
+    } else if args.srt {
+        say_all(as_srt(&transcript))?;
     } else {
         say(transcript.text)?;
     }

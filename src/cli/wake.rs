@@ -134,6 +134,12 @@ fn listen(
     clip: &Pcm<Hz16k>,
     threshold: f32,
 ) -> Result<Heard, WakeError> {
+    if clip.is_empty() {
+        return Ok(Heard {
+            scores: Vec::new(),
+            events: Vec::new(),
+        });
+    }
     let step = model.step();
     let margin = (SamplePos::<Hz16k>::at(MARGIN).index() / step) * step;
     let mut sound = vec![0.0; margin];

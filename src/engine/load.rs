@@ -70,6 +70,16 @@ pub enum Device {
     Cuda,
 }
 
+impl Device {
+    /// As in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Device::Cpu => "cpu",
+            Device::Cuda => "cuda",
+        }
+    }
+}
+
 /// What a model is for; decides how many threads it may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -83,8 +93,15 @@ pub enum Role {
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// No library at the path.
-    #[error("ONNX Runtime is not at {0}; fetch it with: caal models pull onnxruntime")]
-    LibraryMissing(PathBuf),
+    #[error(
+        "ONNX Runtime is not at {path}; fetch what is missing with: {fetch} (or correct ORT_DYLIB_PATH, where that is set)"
+    )]
+    LibraryMissing {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// The command that fetches the build for the device.
+        fetch: &'static str,
+    },
     /// There is a file, but it is not a library of the right version.
     #[error(
         "{path} could not be loaded as ONNX Runtime 1.24 or newer ({reason}); fetch it anew with: caal models rm onnxruntime && caal models pull onnxruntime"
@@ -150,7 +167,13 @@ impl Runtime {
         cores: Option<NonZeroUsize>,
     ) -> Result<Self, RuntimeError> {
         if !library.is_file() {
-            return Err(RuntimeError::LibraryMissing(library.to_owned()));
+            return Err(RuntimeError::LibraryMissing {
+                path: library.to_owned(),
+                fetch: match device {
+                    Device::Cpu => "caal models pull",
+                    Device::Cuda => "caal models pull onnxruntime-cuda",
+                },
+            });
         }
         let unusable = |reason: String| RuntimeError::LibraryUnusable {
             path: library.to_owned(),

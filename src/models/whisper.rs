@@ -120,6 +120,10 @@ impl Store {
                 state: self.state(&name),
                 name,
             }),
+            None if Path::new(name).is_dir() => Err(ModelsError::Unknown {
+                name: name.to_owned(),
+                hint: "the folder of that name holds no model.bin; name one with a Whisper model for CTranslate2".to_owned(),
+            }),
             None => Err(self.unknown(name)),
         }
     }

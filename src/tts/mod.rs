@@ -61,7 +61,7 @@ pub enum TtsError {
     #[error("{0}")]
     Voice(String),
     /// A speed out of range.
-    #[error("the speed {0} is outside 0.5 to 2.0")]
+    #[error("the speed {0} is outside 0.5 to 2.0; 1 is the voice's own")]
     Speed(f32),
     /// The engine's queue is full, or its thread has ended.
     #[error(transparent)]

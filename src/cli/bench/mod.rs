@@ -59,7 +59,7 @@ enum Which {
 struct AllArgs {
     /// Folder of recordings with manifest.tsv: columns path, transcript, category, label, parted by
     /// tabs. Without it stt and turn hear the few of the repository, wake a synthetic sound.
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "DIR")]
     speech: Option<PathBuf>,
     #[command(flatten)]
     peer: peer::PeerArgs,
@@ -103,6 +103,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
 /// One child per bench, so that the peak memory of one is not the other's.
 async fn all(args: &AllArgs, settings: &Settings) -> Result<ExitCode, Failure> {
     let program = std::env::current_exe().map_err(|e| Failure::internal(e.to_string()))?;
+    let threads = settings.threads.map_or(0, |n| n.get()).to_string();
     let mut failed = false;
     for (bench, has_peer, has_speech) in ALL {
         say(format_args!("\n== {bench}"))?;
@@ -110,6 +111,8 @@ async fn all(args: &AllArgs, settings: &Settings) -> Result<ExitCode, Failure> {
         child
             .arg("--models")
             .arg(&settings.models_dir)
+            .args(["--device", settings.device.name()])
+            .args(["--threads", &threads])
             .args(["bench", bench]);
         if has_peer && args.peer.peer {
             child

@@ -111,6 +111,15 @@ struct Speaker {
 }
 
 impl KokoroTts {
+    /// Whether `folder` has the voice or all of the blend `voice`.
+    ///
+    /// # Errors
+    ///
+    /// [`TtsError::Voice`] when it has not; another when there are no voices.
+    pub fn check_voice(folder: &Path, voice: &str) -> Result<(), TtsError> {
+        Names::find(&folder.join("voices"))?.parse(voice).map(drop)
+    }
+
     /// Loads `model.onnx`, `vocab.json` and the list of `voices/*.bin` from `folder`. The first clause
     /// after it takes about half a second longer than the others: whoever minds says a word to nobody.
     ///
