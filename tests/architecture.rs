@@ -89,6 +89,8 @@ const PURE: &[&str] = &[
     "room/mix.rs",
     "room/topics.rs",
     "rtc/audio",
+    "rtc/endpoint/texts.rs",
+    "rtc/endpoint/words.rs",
     "rtc/sdp.rs",
     "session/clip.rs",
     "session/playout.rs",

@@ -5,6 +5,7 @@
 //! of kind AGENT. Sound comes and goes through it as PCM, one piece of 20 ms after the other.
 
 pub mod audio;
+pub mod endpoint;
 mod invite;
 mod link;
 pub mod peer;
