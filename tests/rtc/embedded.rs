@@ -33,19 +33,19 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-const ROOM: &str = "voice_assistant_room";
+pub(super) const ROOM: &str = "voice_assistant_room";
 
 /// The room server on free ports of loopback.
-struct Server {
-    url: String,
-    keys: Arc<Keys>,
+pub(super) struct Server {
+    pub(super) url: String,
+    pub(super) keys: Arc<Keys>,
     router: Router,
     links: mpsc::Receiver<Link>,
     _tasks: JoinSet<()>,
 }
 
 impl Server {
-    async fn start(v1: bool) -> Self {
+    pub(super) async fn start(v1: bool) -> Self {
         let keys = Keys::new("APItest", "a secret of the tests, of 16 or more letters").unwrap();
         let (sender, links) = mpsc::channel(8);
         let options = Options {
@@ -74,7 +74,7 @@ impl Server {
         }
     }
 
-    async fn link(&mut self) -> Link {
+    pub(super) async fn link(&mut self) -> Link {
         soon(self.links.recv()).await.expect("a room was opened")
     }
 
@@ -87,7 +87,7 @@ impl Server {
 }
 
 /// What must happen within half a minute, on however busy a machine.
-async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), what)
         .await
         .expect("within 30 s")
@@ -176,7 +176,7 @@ impl Person {
 }
 
 /// The assistant's end of the room.
-async fn told(link: &mut Link, is: impl Fn(&RoomEvent) -> bool) -> RoomEvent {
+pub(super) async fn told(link: &mut Link, is: impl Fn(&RoomEvent) -> bool) -> RoomEvent {
     let mut before = Vec::new();
     let waiting = async {
         while let Some(event) = link.events.recv().await {

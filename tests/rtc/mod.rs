@@ -1,5 +1,6 @@
 //! Rooms: one peer connection against another, and the room that the binary is itself.
 
+mod door;
 mod embedded;
 mod net;
 mod peer;
