@@ -463,6 +463,38 @@ async fn people_in_a_room_hear_each_other_and_the_next_takes_the_place_of_who_le
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_floods_a_house_that_does_not_read_loses_data_and_the_room_stays() {
+    let mut server = Server::start(true).await;
+    let token = server.keys.mint("user1", "Ada", ROOM).unwrap();
+    let Some(mut ada) = Person::enter(&server.url, &token, "v1").await else {
+        return;
+    };
+    let mut link = server.link().await;
+    ada.sees("connected", |_| true).await;
+    ada.go(json!({"do": "flood", "times": 3000, "text": "x"}))
+        .await;
+    let token = server.keys.mint("user2", "Bo", ROOM).unwrap();
+    let mut bo = Person::enter(&server.url, &token, "v0").await.unwrap();
+    bo.sees("connected", |_| true).await;
+    let mut floods = 0;
+    let two = Identity::new("user2");
+    let waiting = async {
+        loop {
+            match link.events.recv().await {
+                Some(RoomEvent::Data { .. }) => floods += 1,
+                Some(RoomEvent::Joined(p)) if p.identity == two => break,
+                Some(_) => {}
+                None => panic!("the room is gone"),
+            }
+        }
+    };
+    soon(waiting).await;
+    assert!((100..2500).contains(&floods), "{floods}");
+    bo.go(json!({"do": "chat", "text": "still here"})).await;
+    told(&mut link, |e| matches!(e, RoomEvent::Chat(..))).await;
+}
+
 /// A way to the server that can be cut.
 async fn cuttable(server: &str, cut: watch::Receiver<u32>, tasks: &mut JoinSet<()>) -> String {
     let to = server.trim_start_matches("ws://").to_owned();

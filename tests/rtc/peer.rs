@@ -88,18 +88,12 @@ fn two_peers_connect_open_both_channels_and_carry_sound_and_data() {
 #[test]
 fn a_bad_line_loses_sound_but_no_reliable_data() {
     let mut net = Net::new(7, Video::Refuse);
+    up(&mut net);
     net.line = Line {
         lost: 20,
         doubled: 10,
         late: 30,
     };
-    net.peers[0].speak(voice());
-    net.agree();
-    let seen = net.run(Duration::from_secs(60));
-    assert!(
-        seen.contains(&(1, Event::ChannelOpen(Label::Reliable))),
-        "{seen:?}"
-    );
     let mid = net.peers[0].mid_of("TR_b").unwrap();
     let mut seen = Vec::new();
     for n in 0..200u32 {

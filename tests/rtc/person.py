@@ -116,6 +116,9 @@ async def main(url, token, version):
                 await me.send_text(command["text"], topic="lk.chat")
             case "data":
                 await me.publish_data(command["text"], topic=command["topic"])
+            case "flood":
+                for _ in range(command["times"]):
+                    await me.publish_data(command["text"], topic="flood")
             case "attributes":
                 await me.set_attributes(command["set"])
             case "forget":

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     keys::{self, Keys},
+    limits::Rarely,
     media::{Media, Packet},
     session::{Arrival, Happening, Mic, Session, Stage},
     texts::Writer,
@@ -109,6 +110,7 @@ pub(super) struct Room {
     empty: Option<Instant>,
     departure: Duration,
     ticks: u64,
+    complaint: Rarely,
     /// Why the room ends, once it does.
     over: Option<Closed>,
 }
@@ -167,6 +169,7 @@ impl Room {
             empty: Some(Instant::now()),
             departure: DEPARTURE,
             ticks: 0,
+            complaint: Rarely::default(),
             over: None,
         })
     }
@@ -721,6 +724,14 @@ impl Room {
             {
                 self.outbox.remove(oldest);
             }
+        } else if matches!(event, RoomEvent::Data { .. } | RoomEvent::Chat(..))
+            && self.outbox.len() >= EVENTS / 2
+        {
+            // Room is left for what the house must know.
+            if self.complaint.now(Instant::now()) {
+                tracing::warn!("people write faster than the house reads: dropped");
+            }
+            return;
         } else if self.outbox.len() >= EVENTS {
             // A house that has not read for that long is not coming back.
             self.over = Some(Closed::Lost("nobody listens to this room".to_owned()));

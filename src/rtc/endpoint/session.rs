@@ -42,7 +42,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const MOST_WAITING: usize = 1 << 20;
 const KEPT: Duration = Duration::from_secs(60);
 
-/// Data that a person may send: bytes a second, and at once.
+/// Data that a person may send: bytes a second, and at once. A packet counts as [`SMALLEST`] at least.
+const SMALLEST: usize = 256;
 const DATA_RATE: (f64, f64) = (256.0 * 1024.0, 1024.0 * 1024.0);
 
 /// Messages a second from a person, and at once.
@@ -281,7 +282,7 @@ impl Session {
 
     /// Whether so much data may be taken.
     pub(super) fn may_send(&mut self, bytes: usize, now: Instant) -> bool {
-        let fine = self.data.take(bytes as f64, now);
+        let fine = self.data.take(bytes.max(SMALLEST) as f64, now);
         if !fine && self.complaint.now(now) {
             tracing::warn!(session = self.id, "sends too much data: dropped");
         }
