@@ -95,6 +95,11 @@ const PURE: &[&str] = &[
     "session/clip.rs",
     "session/playout.rs",
     "session/timings.rs",
+    "rtc/join/backoff.rs",
+    "rtc/join/desk.rs",
+    "rtc/join/mend.rs",
+    "rtc/join/packets.rs",
+    "rtc/join/roster.rs",
 ];
 
 /// Words of the runtime, the machine and the outside world.

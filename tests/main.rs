@@ -7,6 +7,7 @@ mod contract;
 mod conversation;
 mod docs;
 mod fuzz;
+mod livekit;
 mod llm;
 mod models;
 mod process;

@@ -7,6 +7,7 @@
 pub mod audio;
 pub mod endpoint;
 mod invite;
+pub mod join;
 mod link;
 pub mod peer;
 pub mod sdp;
