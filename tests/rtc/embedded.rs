@@ -447,6 +447,11 @@ async fn people_in_a_room_hear_each_other_and_the_next_takes_the_place_of_who_le
         bo.go(json!({"do": "chat", "text": "to all"})).await;
         ada.sees("text", |e| e["by"] == "user2" && e["text"] == "to all")
             .await;
+        // Who it is from is for the room to say.
+        bo.go(json!({"do": "lie", "as": "user1", "text": "not me"}))
+            .await;
+        ada.sees("text", |e| e["text"] == "not me" && e["by"] == "user2")
+            .await;
         bo.go(json!({"do": "leave"})).await;
         told(
             &mut link,

@@ -114,6 +114,10 @@ async def main(url, token, version):
                 microphone.unmute()
             case "chat":
                 await me.send_text(command["text"], topic="lk.chat")
+            case "lie":
+                writer = await me.stream_text(topic="lk.chat", sender_identity=command["as"])
+                await writer.write(command["text"])
+                await writer.aclose()
             case "data":
                 await me.publish_data(command["text"], topic=command["topic"])
             case "flood":
