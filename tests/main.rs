@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod architecture;
+mod browser;
 mod contract;
 mod conversation;
 mod docs;

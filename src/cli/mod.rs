@@ -1,7 +1,9 @@
 //! The commands of `caal`: arguments, what they print, exit codes. One file per command.
 
+mod agent;
 pub mod bench;
 mod doctor;
+mod doors;
 mod failure;
 mod models;
 mod out;
@@ -79,8 +81,10 @@ pub struct Global {
 /// What `caal` can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the server: HTTP API on :8889.
+    /// Run the server: page and HTTP API on :8889, rooms on :7880 or on a LiveKit server.
     Serve(serve::Args),
+    /// Join one room of a LiveKit server by its name.
+    Agent(agent::Args),
     /// Hold a spoken conversation through microphone and loudspeakers, or through files.
     Talk(talk::Args),
     /// Speak a text into a WAV file.
@@ -101,7 +105,7 @@ impl Cli {
     /// Who reads the log of this command.
     pub fn log_reader(&self) -> Reader {
         match self.command {
-            Command::Serve(_) => Reader::Journal,
+            Command::Serve(_) | Command::Agent(_) => Reader::Journal,
             _ => Reader::Person,
         }
     }
@@ -139,6 +143,7 @@ impl Cli {
     pub async fn run(self, settings: Settings) -> Result<ExitCode, Failure> {
         match self.command {
             Command::Serve(args) => serve::run(args, settings).await,
+            Command::Agent(args) => agent::run(args, settings).await,
             Command::Talk(args) => converse(args, settings).await,
             Command::Doctor(args) => doctor::run(args, settings).await,
             Command::Say(args) => say::run(args, settings).await,

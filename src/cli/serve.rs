@@ -1,8 +1,14 @@
 //! `caal serve`: the server. Sockets first, then models, then ready; drains on SIGTERM or Ctrl-C. With
 //! `--local` it also holds the conversation of `caal talk`, as a task of its own.
 
-use std::{io::IsTerminal as _, net::Ipv4Addr, sync::Arc, time::Instant};
+use std::{
+    io::IsTerminal as _,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
 
+use axum::Router;
 use tokio::{
     net::TcpListener,
     sync::watch,
@@ -13,6 +19,7 @@ use tracing::{error, info, warn};
 
 use super::{
     ExitCode, Failure, StopSignals,
+    doors::{self, Doors},
     out::{remark, say},
     talk,
 };
@@ -25,6 +32,7 @@ use crate::{
         device::{self, DeviceError, Devices, Missing},
         display::{Display, Style},
     },
+    room,
     session::{Effect, Setting, Watch},
     settings::Settings,
     telemetry,
@@ -87,6 +95,8 @@ impl Args {
 /// A part of the server that runs until it is told to stop.
 enum Part {
     Http(std::io::Result<()>),
+    Rooms(Result<(), Failure>),
+    Lobby,
     Local(Result<(), DeviceError>),
 }
 
@@ -113,18 +123,21 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     let (readiness, watcher) = watch::channel(Readiness::Loading);
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    let router = http::router(http::State {
+    let mut doors = Doors::open(&settings).await?;
+    let mut router = http::router(http::State {
         readiness: watcher,
-        rooms: None,
+        rooms: Some(doors.rooms.clone()),
     });
-    tasks.spawn({
-        let stop = stop.clone();
-        async move {
-            let served = axum::serve(listener, router);
-            let stopped = stop.cancelled_owned();
-            Part::Http(served.with_graceful_shutdown(stopped).await)
-        }
-    });
+    if let Some((listener, signalling)) = doors.signalling.take() {
+        // Beside the page too: one port is enough where a proxy brings TLS.
+        router = router.fallback_service(signalling.clone());
+        tasks.spawn(answer(listener, signalling, stop.clone()));
+    }
+    tasks.spawn(answer(listener, router, stop.clone()));
+    let rooms_sentence = doors.sentence.clone();
+    let drained_rooms = settings.livekit_url.is_some();
+    let (links, rooms) = doors.run(stop.clone());
+    tasks.spawn(async move { Part::Rooms(rooms.await) });
 
     remark("caal: loading the models…");
     // Loading cannot be cut short: whoever stops meanwhile leaves its threads to the end of `main`.
@@ -135,6 +148,16 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     };
     let mut result = Ok(ExitCode::SUCCESS);
     if let Some((app, local)) = loaded {
+        let host = app::rooms(&app)?;
+        // A server's rooms go on until their people have gone or the worker's patience is over.
+        let leave = match drained_rooms {
+            true => CancellationToken::new(),
+            false => stop.clone(),
+        };
+        tasks.spawn(async move {
+            room::lobby(links, host, leave).await;
+            Part::Lobby
+        });
         let (status, mut devices) = watch::channel(None);
         if let Some((setting, wake)) = local {
             let local = Local {
@@ -150,7 +173,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
         info!(seconds = started.elapsed().as_secs_f32(), "ready");
         // For whoever started it. A server goes on when nobody reads that.
         let _ = say(format_args!(
-            "{}\nReady: open http://localhost:{} or run: caal talk",
+            "{}\n{rooms_sentence}\nReady: open http://localhost:{} or run: caal talk",
             app.greeting(),
             address.port()
         ));
@@ -159,13 +182,24 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     remark("caal: stopping; once more to stop at once");
     readiness.send_replace(Readiness::Draining);
     stop.cancel();
+    let grace = match drained_rooms {
+        true => doors::DRAIN + app::SHUTDOWN_GRACE,
+        false => app::SHUTDOWN_GRACE,
+    };
     let drained = async { while tasks.join_next().await.is_some() {} };
     tokio::select! {
         () = drained => {}
         () = signals.next() => {}
-        () = tokio::time::sleep(app::SHUTDOWN_GRACE) => {}
+        () = tokio::time::sleep(grace) => {}
     }
     result
+}
+
+/// Answers on `listener` until `stop` is cancelled.
+async fn answer(listener: TcpListener, router: Router, stop: CancellationToken) -> Part {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service);
+    Part::Http(served.with_graceful_shutdown(stop.cancelled_owned()).await)
 }
 
 /// Everything that takes long, before the server is ready: engines, and the models of the ear.
@@ -250,6 +284,10 @@ fn why_ended(ended: Result<Part, JoinError>) -> Result<String, Failure> {
                 "the HTTP server ended unexpectedly ({reason}); start caal again"
             )))
         }
+        Ok(Part::Rooms(Err(failure))) => Err(failure),
+        Ok(Part::Rooms(Ok(())) | Part::Lobby) => Err(Failure::internal(
+            "the rooms ended unexpectedly; see the log and start caal again",
+        )),
         Ok(Part::Local(Err(error))) => Ok(error.to_string()),
         Ok(Part::Local(Ok(()))) => Ok(DeviceError::Ended.to_string()),
         Err(error) => Ok(format!(

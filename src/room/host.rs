@@ -31,7 +31,7 @@ use crate::{
 /// How long silence is heard after the last microphone fell silent or left: enough for a turn's end.
 const AFTERWARDS: Duration = Duration::from_secs(4);
 
-/// How long a conversation waits for somebody whose line broke.
+/// How long a conversation waits for its last person to come back: a page loaded anew, a broken line.
 const RETURN: Duration = Duration::from_secs(20);
 
 /// How long the room may take what we send before it counts as gone.
@@ -144,10 +144,9 @@ impl People {
             RoomEvent::Joined(participant) if !participant.agent => {
                 self.present.insert(participant.identity.clone());
             }
-            RoomEvent::Left(who, how) => {
-                if *how != Departure::Replaced {
-                    self.present.remove(who);
-                }
+            // Who is replaced comes back at once.
+            RoomEvent::Left(who, how) if *how != Departure::Replaced => {
+                self.present.remove(who);
             }
             RoomEvent::Audible => self.audible = true,
             _ => {}
@@ -367,17 +366,20 @@ impl<'a> Conversation<'a> {
                     self.hear(sound);
                 }
             }
-            RoomEvent::Joined(_) => self.alone_until = None,
-            RoomEvent::Left(who, how) => {
+            RoomEvent::Joined(_) => {
+                self.alone_until = None;
+                if self.host.wake_word {
+                    let awake = self.awake.unwrap_or(false);
+                    self.data(topics::WAKE_WORD, topics::wake_word(awake))
+                        .await?;
+                }
+            }
+            RoomEvent::Left(who, _) => {
                 self.fall_silent(&who);
                 if self.people.is_empty() {
-                    match how {
-                        Departure::Left => return Err(End::Empty),
-                        Departure::Lost | Departure::Replaced => {
-                            seat.tell(Event::Interrupt).await?;
-                            self.alone_until = Some(Instant::now() + RETURN);
-                        }
-                    }
+                    // A page that is loaded anew says goodbye, too, and comes back as somebody else.
+                    seat.tell(Event::Interrupt).await?;
+                    self.alone_until = Some(Instant::now() + RETURN);
                 }
             }
             RoomEvent::Muted(who, true) => self.fall_silent(&who),

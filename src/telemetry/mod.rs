@@ -28,10 +28,10 @@ pub fn init(filter: Option<&str>, verbose: u8, reader: Reader) {
     let filter = match (filter, verbose) {
         (Some(filter), _) => EnvFilter::builder().parse_lossy(filter),
         (None, 0) => EnvFilter::new(match reader {
-            Reader::Journal => "warn,caal=info,ort=error",
-            Reader::Person => "warn,ort=error",
+            Reader::Journal => "warn,caal=info,ort=error,str0m=error",
+            Reader::Person => "warn,ort=error,str0m=error",
         }),
-        (None, 1) => EnvFilter::new("warn,caal=debug,ort=error"),
+        (None, 1) => EnvFilter::new("warn,caal=debug,ort=error,str0m=error"),
         (None, _) => EnvFilter::new("info,caal=trace,ort=warn"),
     };
     let format = tracing_subscriber::fmt()

@@ -272,11 +272,11 @@ async fn a_reload_keeps_the_conversation_and_leaving_ends_it() {
         (5_020, join(ANNA)),
         (5_500, RoomEvent::Audible),
         (13_000, RoomEvent::Left(anna(), Departure::Left)),
-        (14_000, join(ANNA)),
-        (14_500, RoomEvent::Audible),
-        (19_000, RoomEvent::Closed(Closed::RoomClosed)),
+        (40_000, join(ANNA)),
+        (40_500, RoomEvent::Audible),
+        (45_000, RoomEvent::Closed(Closed::RoomClosed)),
     ];
-    let seen = play(&story, script, 20_000, false).await;
+    let seen = play(&story, script, 46_000, false).await;
     let greetings: Vec<_> = seen
         .lines
         .iter()

@@ -1,0 +1,84 @@
+//! `caal agent`: joins one room of a LiveKit server by its name, without being sent there.
+
+use std::sync::Arc;
+
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{ExitCode, Failure, StopSignals, doors, out::remark};
+use crate::{
+    app::{self, App},
+    room,
+    rtc::{Closed, Identity, join::Room},
+    settings::Settings,
+};
+
+/// Arguments of `caal agent`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The server is the one of LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET. `caal serve` with the same\nsettings works for the whole server instead: it goes into every room that the server gives it."
+)]
+pub struct Args {
+    /// The room (setting livekit_room).
+    #[arg(long, value_name = "NAME")]
+    room: Option<String>,
+}
+
+/// Stays in the room until SIGTERM or Ctrl-C, or until the server ends it.
+///
+/// # Errors
+///
+/// When no server is set or it refuses us, or a model cannot be loaded.
+pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Failure> {
+    let mut signals = StopSignals::new()?;
+    let Some(url) = &settings.livekit_url else {
+        return Err(Failure::request(
+            "no LiveKit server is set; set LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or run caal serve, which is the room itself",
+        ));
+    };
+    let server = doors::server(&settings, url)?;
+    let name = args.room.unwrap_or_else(|| settings.livekit_room.clone());
+    let agent_name = settings.livekit_agent_name.clone();
+    remark("caal: loading the models…");
+    let app = Arc::new(App::build(settings).await?);
+    remark(format_args!("caal: {}", app.greeting()));
+    let us = Identity::new(&format!("agent-{}", std::process::id()));
+    let (link, line) = Room::direct(&server, &name, us, &agent_name)?;
+    let (links, given) = mpsc::channel(1);
+    links
+        .try_send(link)
+        .map_err(|_| Failure::internal("the room found no seat"))?;
+    drop(links);
+    let host = app::rooms(&app)?;
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn({
+        let stop = stop.clone();
+        async move {
+            room::lobby(given, host, stop).await;
+            None
+        }
+    });
+    tasks.spawn(async move { Some(line.run().await) });
+    remark(format_args!("caal: in the room {name:?}; Ctrl-C to leave"));
+    let mut result = Ok(ExitCode::SUCCESS);
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = signals.next() => {
+                if asked {
+                    return result;
+                }
+                asked = true;
+                remark("caal: leaving; once more to stop at once");
+                stop.cancel();
+            }
+            ended = tasks.join_next() => match ended {
+                None => return result,
+                Some(Ok(Some(Closed::Lost(why)))) if !asked => result = Err(Failure::remote(why)),
+                Some(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The product as a person meets it: `caal serve`, and its page in a real Chromium that plays a recorded
+//! question into its microphone. Real models, real WebRTC. `tests/browser/talk.mjs` is the person.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use caal::audio::{Hz16k, resample, wav};
+use serde_json::Value;
+
+use super::support::models;
+
+/// `caal serve`, ended when dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+    _home: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts it on free ports and waits until it is ready.
+    pub(crate) fn start(environment: &[(&str, &str)]) -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_caal"))
+            .args(["serve", "--port", "0"])
+            .env("CAAL_HOME", home.path())
+            .env("CAAL_MODELS", models())
+            .env("LLM_PROVIDER", "embedded")
+            .env("CAAL_RTC_PORT", "0")
+            .env("CAAL_RTC_UDP_PORT", "0")
+            .env("CAAL_RTC_TCP_PORT", "0")
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let stdout = child.stdout.take().expect("a pipe");
+        let url = BufReader::new(stdout)
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| {
+                let at = line.find("http://localhost:")?;
+                let url = line[at..].split_whitespace().next()?;
+                Some(url.to_owned())
+            })
+            .expect("it says where the page is when it is ready");
+        Self {
+            child,
+            url,
+            _home: home,
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A recording with silence before it (the greeting) and after it (the answer).
+fn question(folder: &Path, name: &str, before: f32) -> PathBuf {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/audio")
+        .join(name);
+    let sound = resample::<Hz16k>(&wav::read(&fixture).expect("a fixture"));
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 16_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let file = folder.join("question.wav");
+    let mut writer = hound::WavWriter::create(&file, spec).expect("a file");
+    let silence = |seconds: f32| std::iter::repeat_n(0.0, (seconds * 16_000.0) as usize);
+    for sample in silence(before)
+        .chain(sound.samples().iter().copied())
+        .chain(silence(60.0))
+    {
+        writer
+            .write_sample((sample * 32_767.0) as i16)
+            .expect("space");
+    }
+    writer.finalize().expect("space");
+    file
+}
+
+/// What the person in the browser saw and heard.
+fn person(url: &str, recording: &Path, wishes: &[&str]) -> Value {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    let output = Command::new("node")
+        .arg(folder.join("talk.mjs"))
+        .arg(url)
+        .arg(recording)
+        .args(wishes)
+        .output()
+        .expect("node runs: scripts/test installs it");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    serde_json::from_slice(&output.stdout).expect("one JSON line")
+}
+
+#[test]
+fn a_person_asks_on_the_page_and_hears_and_reads_the_answer() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let recording = question(folder.path(), "what_time_is_it.wav", 15.0);
+    let seen = person(&server.url, &recording, &["reload"]);
+    let captions = seen["answered"].as_array().expect("captions");
+    let text = |i: usize| {
+        captions[i]["text"]
+            .as_str()
+            .unwrap_or_default()
+            .to_lowercase()
+    };
+    assert!(text(0).contains("i'm cal"), "{seen}");
+    let asked = (1..captions.len())
+        .map(text)
+        .find(|t| t.contains("what time is it"));
+    assert!(
+        asked.is_some(),
+        "the question is not among the captions: {seen}"
+    );
+    assert!(captions.len() >= 3, "{seen}");
+    let again = seen["after_reload"].to_string().to_lowercase();
+    assert!(
+        !again.contains("i'm cal"),
+        "one greeting for one conversation: {seen}"
+    );
+    assert_eq!(
+        seen["complaints"],
+        serde_json::json!([]),
+        "the browser's console"
+    );
+}
