@@ -42,7 +42,8 @@ use crate::{
 /// Arguments of `caal serve`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Port of the HTTP API (setting http_port); 0 for any free one.
+    /// Port of the page and the HTTP API (setting http_port); 0 for any free one, then the rooms' ports
+    /// are any free ones, too.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
     /// Also hold a conversation through this machine's microphone and loudspeakers, behind the wake
@@ -105,9 +106,16 @@ enum Part {
 /// # Errors
 ///
 /// When the port is taken, a model cannot be loaded, or there is no such wake word.
-pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Failure> {
+pub(super) async fn run(args: Args, mut settings: Settings) -> Result<ExitCode, Failure> {
     let mut signals = StopSignals::new()?;
     let port = args.port.unwrap_or(settings.http_port);
+    if args.port == Some(0) {
+        (
+            settings.rtc_port,
+            settings.rtc_udp_port,
+            settings.rtc_tcp_port,
+        ) = (0, 0, 0);
+    }
     // Loopback only: there is no key yet that would let anybody else in.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await

@@ -37,6 +37,8 @@ pub fn init(filter: Option<&str>, verbose: u8, reader: Reader) {
     let format = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Nobody may be reading: a line that cannot be written is lost, and no reason to panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     // A second start in one process (tests) keeps the first.

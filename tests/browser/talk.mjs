@@ -84,7 +84,7 @@ async function until(seconds, look, done, what) {
 async function talk() {
   const began = Date.now();
   await page.click('#talk');
-  const first = await until(20, heard, (h) => h.energy > 1e-4, 'the greeting');
+  const first = await until(60, heard, (h) => h.energy > 1e-4, 'the greeting');
   const firstSound = Date.now() - began;
   return { firstSound, first };
 }
@@ -92,8 +92,8 @@ async function talk() {
 await page.goto(url);
 const { firstSound } = await talk();
 const greeting = await until(15, captions, (c) => c.length > 0, 'a caption of the greeting');
-const answered = await until(60, captions, (c) => c.length >= 3, 'captions of question and answer');
-await until(30, heard, (h) => h.energy > 2e-3, 'the sound of the answer');
+const answered = await until(180, captions, (c) => c.length >= 3, 'captions of question and answer');
+await until(90, heard, (h) => h.energy > 2e-3, 'the sound of the answer');
 await new Promise((resolve) => setTimeout(resolve, 3000));
 const result = {
   greeting,
@@ -106,11 +106,11 @@ if (wishes.includes('reload')) {
   // The same conversation goes on: no second greeting; what is typed is answered.
   await page.reload();
   await page.click('#talk');
-  await until(20, () => page.textContent('#link'), (text) => text === 'Connected', 'the room after a reload');
-  await until(10, () => page.isEnabled('#message'), Boolean, 'a place to type');
+  await until(60, () => page.textContent('#link'), (text) => text === 'Connected', 'the room after a reload');
+  await until(30, () => page.isEnabled('#message'), Boolean, 'a place to type');
   await page.fill('#message', 'Say hello.');
   await page.press('#message', 'Enter');
-  await until(60, heard, (h) => h.energy > 1e-4, 'an answer to what was typed');
+  await until(180, heard, (h) => h.energy > 1e-4, 'an answer to what was typed');
   result.after_reload = await captions();
 }
 result.complaints = complaints;
