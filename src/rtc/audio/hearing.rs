@@ -77,7 +77,7 @@ pub struct HearingStats {
     pub duplicates: u64,
     /// Packets that are no Opus.
     pub broken: u64,
-    /// How long a packet that came the fastest way waits now.
+    /// How long a packet that came the fastest way and was played in the last tick had waited.
     pub wait: Duration,
     /// The wait aimed at.
     pub target: Duration,
@@ -213,7 +213,8 @@ impl Hearing {
     /// What became of the packets so far, and the wait now.
     pub fn stats(&self) -> HearingStats {
         HearingStats {
-            wait: duration(self.wait().unwrap_or(0)),
+            // The last tick's sound has left; it is that one's wait which was.
+            wait: duration(self.wait().map_or(0, |wait| wait + FRAME_TICKS)),
             target: duration(self.delay.target()),
             ..self.stats
         }
@@ -257,7 +258,8 @@ impl Hearing {
             return false;
         };
         let far = |next: u64| next.abs_diff(seq) > NEW_NUMBERS;
-        if self.queue.next().is_some_and(far) {
+        if self.queue.next().is_some_and(far) || self.queue.first().is_some_and(|(seq, _)| far(seq))
+        {
             return true;
         }
         let offset = ticks(now.saturating_duration_since(began))

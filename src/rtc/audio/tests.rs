@@ -49,3 +49,132 @@ fn the_first_and_the_last_20_ms_of_a_tone_arrive() {
     assert!((last - first).abs_diff(16_000) < 80, "{}", last - first);
     assert_eq!(hearing.stats().lost, 0);
 }
+
+#[test]
+fn the_time_goes_on_over_a_pause_and_never_back() {
+    let start = Instant::now();
+    let at = |ms: u64| start + Duration::from_millis(ms);
+    let mut voice = Voice::new().unwrap();
+    let sound = Pcm::new(tone(480));
+    let first = voice.encode(&sound, at(0));
+    assert_eq!((first.time, first.talkspurt), (0, true));
+    // A pacer that is late, and then early.
+    let next = voice.encode(&sound, at(50));
+    assert_eq!((next.time, next.talkspurt), (960, false));
+    assert_eq!(voice.encode(&sound, at(50)).time, 1_920);
+    let mut tail = 0;
+    while let Some(silence) = voice.idle(at(70 + 20 * tail)) {
+        assert_eq!(silence.time, 2_880 + 960 * tail);
+        assert!(!silence.talkspurt);
+        tail += 1;
+        assert!(tail == 1 || silence.level == -127);
+    }
+    assert_eq!(tail, 10, "200 ms");
+    assert!(voice.idle(at(400)).is_none());
+    let again = voice.encode(&sound, at(5_000));
+    assert_eq!((again.time, again.talkspurt), (5_000 * 48, true));
+    // Nobody called in between.
+    let later = voice.encode(&sound, at(6_000));
+    assert_eq!((later.time, later.talkspurt), (6_000 * 48, true));
+    voice.reset();
+    let after = voice.encode(&sound, at(6_001));
+    assert_eq!((after.time, after.talkspurt), (6_000 * 48 + 960, true));
+}
+
+#[test]
+fn a_level_is_what_the_extension_says() {
+    let mut voice = Voice::new().unwrap();
+    let mut level = |sample: f32| {
+        voice
+            .encode(&Pcm::new(vec![sample; 480]), Instant::now())
+            .level
+    };
+    assert_eq!(level(1.0), 0);
+    assert_eq!(level(0.1), -20);
+    assert_eq!(level(0.0), -127);
+    assert_eq!(level(f32::NAN), -127, "and nothing worse");
+    assert_eq!(level(f32::INFINITY), 0);
+}
+
+#[test]
+fn sound_that_stops_in_mid_wave_fades() {
+    let now = Instant::now();
+    let mut voice = Voice::new().unwrap();
+    let mut hearing = Hearing::new().unwrap();
+    let mut heard = Vec::new();
+    for i in 0..30u64 {
+        let at = now + Duration::from_millis(20 * i);
+        // 20 Hz, cut near its top.
+        let sound = (0..480).map(|s| (0.13 * (i * 480 + s) as f32 / 24.0).sin() * 0.5);
+        let packet = match i {
+            0..10 => Some(voice.encode(&Pcm::new(sound.collect()), at)),
+            _ => voice.idle(at),
+        };
+        if let Some(packet) = packet {
+            hearing.push(i, packet.time, &packet.payload, at);
+        }
+        heard.extend(hearing.tick(at).unwrap().into_samples());
+    }
+    let steepest = heard
+        .windows(2)
+        .map(|w| (w[1] - w[0]).abs())
+        .fold(0.0, f32::max);
+    assert!(steepest < 0.05, "{steepest}");
+}
+
+#[test]
+fn too_long_sound_is_cut_and_too_short_is_filled() {
+    let mut voice = Voice::new().unwrap();
+    for samples in [0, 1, 479, 481, 10_000] {
+        let packet = voice.encode(&Pcm::new(tone(samples)), Instant::now());
+        let ticks = opus::packet::get_nb_samples(&packet.payload, 48_000).unwrap();
+        assert_eq!(ticks, 960, "{samples}");
+    }
+}
+
+/// Figures for `COMPLEXITY` and docs/benchmarks.md, in CPU time of this thread: the machine may be busy.
+#[test]
+#[ignore = "prints figures: cargo test --release --lib what_encoding -- --ignored --nocapture"]
+fn what_encoding_and_hearing_cost() {
+    let cpu = || -> f64 {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e6
+    };
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/audio/handful.wav"
+    );
+    let clip = crate::audio::wav::read(file.as_ref()).unwrap();
+    let speech: Pcm<Hz24k> = crate::audio::resample(&clip);
+    let seconds = speech.duration().as_secs_f64();
+    let mut packets: Vec<Vec<u8>> = Vec::new();
+    for complexity in 0..=10 {
+        let mut encoder = voice::encoder(complexity).unwrap();
+        packets.clear();
+        let before = cpu();
+        for frame in speech.samples().chunks_exact(480) {
+            packets.push(encoder.encode_vec_float(frame, 1_275).unwrap());
+        }
+        let cost = (cpu() - before) / seconds;
+        let bytes: usize = packets.iter().map(Vec::len).sum();
+        let kbit = bytes as f64 * 8.0 / seconds / 1e3;
+        println!("complexity {complexity}: {cost:.2} ms CPU a second of sound, {kbit:.1} kbit/s");
+    }
+    for lost in [u64::MAX, 10] {
+        let mut hearing = Hearing::new().unwrap();
+        let start = Instant::now();
+        let before = cpu();
+        for (i, packet) in (0u64..).zip(&packets) {
+            let at = start + Duration::from_millis(20 * i);
+            if i % lost != lost - 1 {
+                hearing.push(i, i * 960, packet, at);
+            }
+            hearing.tick(at);
+        }
+        let cost = (cpu() - before) / seconds;
+        println!(
+            "hearing: {cost:.2} ms CPU a second of sound, {:?}",
+            hearing.stats()
+        );
+    }
+}
