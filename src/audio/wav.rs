@@ -361,8 +361,9 @@ mod tests {
 
     #[test]
     fn what_is_no_wav_is_one_clear_sentence() {
+        let nothing = decode(vec![], "x.wav").expect_err("no WAV").to_string();
+        assert!(nothing.starts_with("x.wav is empty"), "{nothing}");
         for bytes in [
-            vec![],
             b"hello".to_vec(),
             b"OggS\0\0\0\0\0\0\0\0\0\0".to_vec(),
             vec![0; 4096],
