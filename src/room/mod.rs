@@ -1,8 +1,8 @@
 //! A conversation in a LiveKit room: joins a [`Link`](crate::rtc::Link) to a session. Knows no SDP and
 //! no model; whether the room is a real server's or our own, it cannot tell.
 //!
-//! [`host`] holds the conversations of one room, each from the first person who comes to the last who
-//! goes; [`lobby`] does so for all rooms.
+//! [`host()`] holds the conversations of one room, each from the first person who comes to the last who
+//! goes; [`lobby()`] does so for all rooms.
 
 mod caption;
 mod ear;
