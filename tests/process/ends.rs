@@ -33,7 +33,9 @@ fn server(arguments: &[&str], environment: &[(&str, &str)]) -> Process {
 
 fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Process {
     let home = tempfile::tempdir().expect("a folder");
-    let child = Command::new(env!("CARGO_BIN_EXE_caal"))
+    // A shell that runs the tests in the background has them ignore Ctrl-C, and so their children.
+    let child = Command::new("/usr/bin/env")
+        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_caal")])
         .args(arguments)
         .arg("--models")
         .arg(crate::support::models())
