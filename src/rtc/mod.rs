@@ -11,6 +11,7 @@ pub mod join;
 mod link;
 pub mod peer;
 pub mod sdp;
+mod texts;
 
 pub use invite::{Invitation, InviteError, Inviter};
 pub use link::{

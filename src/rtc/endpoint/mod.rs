@@ -13,7 +13,7 @@ mod limits;
 mod media;
 mod room;
 mod session;
-mod texts;
+
 mod words;
 
 use std::{

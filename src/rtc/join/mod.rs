@@ -17,7 +17,6 @@ mod roster;
 mod session;
 mod side;
 mod signal;
-mod texts;
 mod token;
 mod transport;
 mod worker;

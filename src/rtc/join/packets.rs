@@ -1,14 +1,18 @@
 //! Pure: data packets as they go over the reliable channel, numbered, kept until the server has them, and
 //! read. Bounded whatever comes: the oldest goes first.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
-use livekit_common::EncryptionType;
-use livekit_data_stream::backend::{Packet, incoming::PacketReceived};
-use livekit_protocol::{DataPacket, UserPacket, data_packet::Value, data_stream};
+use livekit_protocol::{DataPacket, UserPacket, data_packet::Value};
 use prost::Message;
 
-use crate::rtc::Identity;
+use crate::{
+    pii::Pii,
+    rtc::{
+        Identity,
+        texts::{CHAT, Reader},
+    },
+};
 
 /// Bytes that wait for the channel, at most.
 const MAX_WAITING: usize = 2 * 1024 * 1024;
@@ -19,15 +23,12 @@ const MAX_SENT: usize = 512 * 1024;
 /// Senders whose last number is remembered.
 const MAX_SENDERS: usize = 1_000;
 
-/// Streams that are read at once.
-const MAX_STREAMS: usize = 64;
+/// People who type at once.
+const MAX_TYPING: usize = 64;
 
 /// Longest topic and payload that are passed on, in bytes.
 const MAX_TOPIC: usize = 256;
 const MAX_PAYLOAD: usize = 64 * 1024;
-
-/// The topic of what people type.
-pub(super) const CHAT: &str = "lk.chat";
 
 /// Packets on their way out.
 #[derive(Debug, Default)]
@@ -98,15 +99,15 @@ pub(super) enum Received {
         topic: String,
         payload: Vec<u8>,
     },
-    /// A piece of what somebody types.
-    Chat(PacketReceived),
+    /// What somebody typed, whole.
+    Chat(Identity, Pii<String>),
 }
 
 /// Packets on their way in.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     seen: HashMap<String, u32>,
-    streams: HashSet<String>,
+    typing: HashMap<String, Reader>,
 }
 
 impl Inbox {
@@ -118,47 +119,34 @@ impl Inbox {
             return None;
         }
         let who = packet.participant_identity;
-        let encryption_type = EncryptionType::None;
-        let piece = match packet.value? {
-            Value::User(user) => return data(user, &who, &packet.participant_sid),
-            Value::StreamHeader(header) => {
-                if header.topic != CHAT || !self.opens(&header) {
-                    return None;
-                }
-                Packet::Header {
-                    header: header.into(),
-                    encryption_type,
-                }
+        match packet.value? {
+            Value::User(user) => data(user, &who, &packet.participant_sid),
+            other => {
+                let text = self.typed(&who, &other)?;
+                Some(Received::Chat(Identity::new(&who), Pii(text)))
             }
-            Value::StreamChunk(chunk) if self.streams.contains(&chunk.stream_id) => Packet::Chunk {
-                chunk: chunk.into(),
-                encryption_type,
-            },
-            Value::StreamTrailer(trailer) if self.streams.remove(&trailer.stream_id) => {
-                Packet::Trailer {
-                    trailer: trailer.into(),
-                    encryption_type,
-                }
+        }
+    }
+
+    fn typed(&mut self, who: &str, piece: &Value) -> Option<String> {
+        if !self.typing.contains_key(who) {
+            if self.typing.len() >= MAX_TYPING {
+                return None;
             }
-            _ => return None,
-        };
-        Some(Received::Chat(PacketReceived::new(piece, who.into())))
+            self.typing.insert(who.to_owned(), Reader::default());
+        }
+        let reader = self.typing.get_mut(who)?;
+        let text = reader.take(piece, CHAT);
+        if reader.is_idle() {
+            self.typing.remove(who);
+        }
+        text
     }
 
-    fn opens(&mut self, header: &data_stream::Header) -> bool {
-        // One with its text inside is over at once.
-        header.inline_content.is_some()
-            || (self.streams.len() < MAX_STREAMS && self.streams.insert(header.stream_id.clone()))
-    }
-
-    /// Nothing more is read of this stream.
-    pub(super) fn closed(&mut self, stream: &str) {
-        self.streams.remove(stream);
-    }
-
-    /// Somebody is gone, by sid.
-    pub(super) fn gone(&mut self, sid: &str) {
+    /// Somebody is gone; what they were typing is not finished.
+    pub(super) fn gone(&mut self, sid: &str, who: &Identity) {
         self.seen.remove(sid);
+        self.typing.remove(who.as_str());
     }
 
     /// The last number of each sender, for a resume.
@@ -284,30 +272,38 @@ mod tests {
         assert!(inbox.read(&from("anna", "PA_1", 7, word("t"))).is_some());
         assert!(inbox.read(&from("anna", "PA_1", 7, word("t"))).is_none());
         assert!(inbox.read(&from("bob", "PA_2", 7, word("t"))).is_some());
-        inbox.gone("PA_1");
+        inbox.gone("PA_1", &Identity::new("anna"));
         assert!(inbox.read(&from("anna", "PA_1", 1, word("t"))).is_some());
     }
 
     #[test]
-    fn only_chat_is_read_and_only_so_many_streams_at_once() {
-        let mut inbox = Inbox::default();
-        let header = |id: usize, topic: &str| {
-            Value::StreamHeader(data_stream::Header {
-                stream_id: id.to_string(),
+    fn only_chat_is_read_and_only_of_so_many_people_at_once() {
+        use livekit_protocol::data_stream::{Header, TextHeader, Trailer, header::ContentHeader};
+        let header = |topic: &str| {
+            Value::StreamHeader(Header {
+                stream_id: "1".to_owned(),
                 topic: topic.into(),
-                content_header: Some(data_stream::header::ContentHeader::TextHeader(
-                    data_stream::TextHeader::default(),
-                )),
+                content_header: Some(ContentHeader::TextHeader(TextHeader::default())),
                 ..Default::default()
             })
         };
-        assert!(inbox.read(&from("a", "", 0, header(0, "files"))).is_none());
-        for id in 0..MAX_STREAMS {
-            assert!(inbox.read(&from("a", "", 0, header(id, CHAT))).is_some());
+        let end = Value::StreamTrailer(Trailer {
+            stream_id: "1".to_owned(),
+            ..Default::default()
+        });
+        let mut inbox = Inbox::default();
+        let mut read =
+            |who: usize, value| inbox.read(&from(&who.to_string(), "", 0, value)).is_some();
+        assert!(!read(0, header("files")));
+        assert!(!read(0, end.clone()), "no chat");
+        for who in 0..MAX_TYPING {
+            read(who, header(CHAT));
         }
-        assert!(inbox.read(&from("a", "", 0, header(999, CHAT))).is_none());
-        inbox.closed("0");
-        assert!(inbox.read(&from("a", "", 0, header(999, CHAT))).is_some());
+        read(999, header(CHAT));
+        assert!(!read(999, end.clone()), "one too many");
+        assert!(read(0, end.clone()), "an empty text, but a whole one");
+        read(999, header(CHAT));
+        assert!(read(999, end));
     }
 
     #[test]

@@ -9,10 +9,9 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use livekit_protocol::DataPacket;
+use livekit_protocol::{DataPacket, data_packet::Value};
 use tokio::{
     sync::mpsc,
-    task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -27,10 +26,12 @@ use super::{
     session::{End, Session},
     side::local_ips,
     signal::{self, Refused},
-    texts::{self, Readers, Text},
 };
 use crate::rtc::{
-    AgentState, Closed, Identity, Link, RoomCommand, RoomEvent, audio::Voice, peer::MAX_MESSAGE,
+    AgentState, Closed, Identity, Link, RoomCommand, RoomEvent,
+    audio::Voice,
+    peer::MAX_MESSAGE,
+    texts::{self, Spoken},
 };
 
 /// Events on their way to the conversation before they wait here.
@@ -44,9 +45,6 @@ const MAX_SOUNDS: usize = 50;
 
 /// Events that wait for a slow reader before strangers' packets are thrown away.
 const MAX_WAITING: usize = 512;
-
-/// Texts and packets of texts on their way.
-const TEXTS: usize = 256;
 
 /// Bytes of a data packet of ours beside its payload, at most.
 const ENVELOPE: usize = 2_048;
@@ -82,8 +80,6 @@ pub(super) struct Place {
 pub struct Room {
     place: Place,
     seat: Seat,
-    texts: mpsc::Receiver<Text>,
-    packets: mpsc::Sender<DataPacket>,
 }
 
 /// What lasts from one participation to the next.
@@ -91,14 +87,12 @@ pub struct Room {
 pub(super) struct Seat {
     pub(super) agent_name: String,
     pub(super) roster: Roster,
-    pub(super) readers: Readers,
     pub(super) voice: Voice,
     pub(super) state: AgentState,
     pub(super) outbox: Outbox,
     pub(super) teller: Teller,
     pub(super) commands: mpsc::Receiver<RoomCommand>,
-    pub(super) texts: mpsc::Sender<Text>,
-    pub(super) packets: mpsc::Receiver<DataPacket>,
+    pub(super) spoken: Spoken,
     pub(super) stop: CancellationToken,
     /// The newest token of the server.
     pub(super) token: Option<String>,
@@ -138,8 +132,6 @@ impl Room {
     pub(super) fn at(mut place: Place) -> Result<(Link, Self), JoinError> {
         let (events, told) = mpsc::channel(EVENTS);
         let (orders, commands) = mpsc::channel(COMMANDS);
-        let (texts, text_rx) = mpsc::channel(TEXTS);
-        let (packet_tx, packets) = mpsc::channel(TEXTS);
         let link = Link {
             room: place.room.clone(),
             us: place.us.clone(),
@@ -149,7 +141,6 @@ impl Room {
         let seat = Seat {
             agent_name: place.agent_name.clone(),
             roster: Roster::default(),
-            readers: Readers::default(),
             voice: Voice::new()?,
             state: AgentState::Initializing,
             outbox: Outbox::default(),
@@ -159,8 +150,7 @@ impl Room {
                 sounds: 0,
             },
             commands,
-            texts,
-            packets,
+            spoken: Spoken::default(),
             stop: CancellationToken::new(),
             token: place.token.take(),
             record: place.record.take(),
@@ -168,13 +158,7 @@ impl Room {
             broken: false,
             our_track: None,
         };
-        let room = Self {
-            place,
-            seat,
-            texts: text_rx,
-            packets: packet_tx,
-        };
-        Ok((link, room))
+        Ok((link, Self { place, seat }))
     }
 
     /// When cancelled, the room is left as if the conversation had said so.
@@ -186,14 +170,7 @@ impl Room {
     /// link), the room is closed, or the server refuses us for good. A bug in here ends this room and no
     /// other. Dropping it leaves without a word: the server notices after about 20 s.
     pub async fn run(self) -> Closed {
-        let Self {
-            place,
-            mut seat,
-            texts,
-            packets,
-        } = self;
-        let mut tasks = JoinSet::new();
-        tasks.spawn(texts::write(texts, packets, seat.readers.clone()));
+        let Self { place, mut seat } = self;
         let life = AssertUnwindSafe(live(&place, &mut seat)).catch_unwind();
         let closed = life.await.unwrap_or_else(|_| {
             tracing::error!(room = ?place.room, "a bug ended the line to a room");
@@ -291,7 +268,6 @@ impl Seat {
                     None | Some(RoomCommand::Leave) => return None,
                     Some(command) => self.order(command),
                 },
-                Some(packet) = self.packets.recv() => self.post(packet),
                 () = self.teller.flush(), if self.teller.is_waiting() => {}
                 () = sleep(Duration::from_secs(1)) => {
                     let changes = self.roster.expire(Instant::now());
@@ -323,35 +299,35 @@ impl Seat {
                 text,
                 last,
             } => {
-                let track = self.roster.microphone(&who).map(str::to_owned);
-                self.write(Text::User {
-                    who,
-                    track,
-                    segment,
-                    text,
-                    last,
-                });
+                let track = self.roster.microphone(&who);
+                let id = format!("{:016x}", dice());
+                let values = texts::said(id, &segment, track, &text.0, last, now_ms());
+                self.write(who.as_str(), values);
             }
             RoomCommand::VoiceText {
                 segment,
                 more,
                 last,
             } => {
-                let track = self.our_track.clone();
-                self.write(Text::Voice {
-                    track,
-                    segment,
-                    more,
-                    last,
-                });
+                let id = || Some(format!("{:016x}", dice()));
+                let track = self.our_track.as_deref();
+                let values = self
+                    .spoken
+                    .more(segment, &more.0, last, track, id, now_ms());
+                self.write("", values);
             }
             RoomCommand::Voice(_) | RoomCommand::Leave => {}
         }
     }
 
-    pub(super) fn write(&mut self, text: Text) {
-        if self.texts.try_send(text).is_err() {
-            tracing::warn!("captions come faster than they go; one is lost");
+    /// Packets of a text, as said by `who`; by us where it is empty.
+    fn write(&mut self, who: &str, values: Vec<Value>) {
+        for value in values {
+            self.post(DataPacket {
+                participant_identity: who.to_owned(),
+                value: Some(value),
+                ..Default::default()
+            });
         }
     }
 
@@ -360,6 +336,13 @@ impl Seat {
             tracing::warn!("data comes faster than it goes; the oldest is lost");
         }
     }
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis() as i64)
 }
 
 /// Events on their way to the conversation, in order. Where it reads slowly, the oldest sound goes first.

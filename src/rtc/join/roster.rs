@@ -56,8 +56,6 @@ struct Person {
     muted: bool,
     /// The server did not name them when it took us up again; gone at that time.
     missing: Option<Instant>,
-    /// Protocol between clients, and what they can do beyond it.
-    reads: (i32, Vec<i32>),
 }
 
 #[derive(Debug)]
@@ -153,12 +151,10 @@ impl Roster {
                 microphone: None,
                 muted: false,
                 missing: None,
-                reads: (0, Vec::new()),
             }
         });
         person.missing = None;
         person.version = info.version;
-        person.reads = (info.client_protocol, info.capabilities.clone());
         if info.state() == State::Active && !person.told {
             person.told = true;
             match away.remove(&identity) {
@@ -220,12 +216,6 @@ impl Roster {
     pub(super) fn listeners(&self) -> usize {
         let people = self.people.values();
         people.filter(|p| p.told && !p.participant.agent).count()
-    }
-
-    /// What everybody's clients can read: identity, protocol, capabilities.
-    pub(super) fn readers(&self) -> impl Iterator<Item = (&Identity, i32, &[i32])> {
-        let people = self.people.iter();
-        people.map(|(id, p)| (id, p.reads.0, p.reads.1.as_slice()))
     }
 
     /// Whether another assistant of the same name was here before us (who joined at `joined_at_ms`).

@@ -28,7 +28,6 @@ use super::{
     room::Seat,
     side::{DATAGRAM, Line, poll_both},
     signal::{Ask, Opened, Tell},
-    texts::{ChatReader, Text, Typed},
 };
 use crate::{
     audio::{Hz24k, Pcm},
@@ -42,9 +41,6 @@ use crate::{
 
 /// Requests and answers between this task and signalling's. A server says little at once, and we less.
 const ASKS: usize = 256;
-
-/// Texts that people typed, on their way here.
-const TYPED: usize = 32;
 
 /// What the track is called, by LiveKit's own agents.
 const TRACK_NAME: &str = "roomio_audio";
@@ -81,8 +77,6 @@ pub(super) struct Session<'a> {
     seat: &'a mut Seat,
     asks: mpsc::Sender<Ask>,
     tells: mpsc::Receiver<Tell>,
-    typed: mpsc::Receiver<Typed>,
-    chat: ChatReader,
     publisher: Line,
     subscriber: Line,
     mend: Mend,
@@ -128,8 +122,6 @@ struct Ear {
 enum Heard {
     Tell(Option<Tell>),
     Command(Option<RoomCommand>),
-    Packet(Box<livekit_protocol::DataPacket>),
-    Typed(Typed),
     Datagram(usize, usize, usize, SocketAddr),
     Stop,
     Time,
@@ -146,7 +138,6 @@ impl<'a> Session<'a> {
         let now = Instant::now();
         let (asks, asked) = mpsc::channel(ASKS);
         let (tell, tells) = mpsc::channel(ASKS);
-        let (type_, typed) = mpsc::channel(TYPED);
         let cid = format!("caal-{:016x}", dice());
         let mut publisher = Line::new(ips, Channels::Create, now)?;
         publisher.peer.speak(Msid {
@@ -162,8 +153,6 @@ impl<'a> Session<'a> {
             seat,
             asks,
             tells,
-            typed,
-            chat: ChatReader::start(type_),
             publisher,
             subscriber,
             mend: Mend::joining(now),
@@ -201,7 +190,7 @@ impl<'a> Session<'a> {
         self.seat.our_track = None;
         self.seat.outbox.renumber();
         self.seat.voice.reset();
-        self.seat.write(Text::Anew);
+        self.seat.spoken.anew();
         self.send(Request::AddTrack(AddTrackRequest {
             cid: self.cid.clone(),
             name: TRACK_NAME.to_owned(),
@@ -228,7 +217,6 @@ impl<'a> Session<'a> {
             let Self {
                 seat,
                 tells,
-                typed,
                 publisher,
                 subscriber,
                 ..
@@ -240,8 +228,6 @@ impl<'a> Session<'a> {
                 tell = tells.recv() => Heard::Tell(tell),
                 command = seat.commands.recv() => Heard::Command(command),
                 () = seat.teller.flush(), if seat.teller.is_waiting() => Heard::Time,
-                Some(packet) = seat.packets.recv() => Heard::Packet(Box::new(packet)),
-                Some(text) = typed.recv() => Heard::Typed(text),
                 (side, socket, length, source) = poll_fn(|cx| poll_both(sides, cx, &mut bytes)) => {
                     Heard::Datagram(side, socket, length, source)
                 }
@@ -271,17 +257,6 @@ impl<'a> Session<'a> {
             Heard::Command(None | Some(RoomCommand::Leave)) => Some(End::Closed(Closed::Left)),
             Heard::Command(Some(command)) => {
                 self.command(command, now);
-                None
-            }
-            Heard::Packet(packet) => {
-                self.seat.post(*packet);
-                None
-            }
-            Heard::Typed(typed) => {
-                self.inbox.closed(&typed.stream);
-                if let Some((who, text)) = typed.text {
-                    self.seat.teller.tell(RoomEvent::Chat(who, text));
-                }
                 None
             }
             Heard::Datagram(side, socket, length, source) => {
@@ -385,7 +360,9 @@ impl<'a> Session<'a> {
                         topic,
                         payload,
                     }),
-                    Some(Received::Chat(piece)) => self.chat.push(piece),
+                    Some(Received::Chat(who, text)) => {
+                        self.seat.teller.tell(RoomEvent::Chat(who, text));
+                    }
                     None => {}
                 }
                 None

@@ -206,8 +206,7 @@ impl Session<'_> {
                 }
                 Change::Subscribe(track) => wanted.push(track),
                 Change::Gone(sid, who) => {
-                    self.inbox.gone(&sid);
-                    self.chat.gone(&who);
+                    self.inbox.gone(&sid, &who);
                 }
             }
         }
@@ -218,7 +217,6 @@ impl Session<'_> {
                 ..Default::default()
             }));
         }
-        self.seat.readers.set(self.seat.roster.readers());
     }
 
     /// The newest token is what gets us back in, also after our own death.

@@ -1,7 +1,8 @@
-//! Pure: texts in data packets: what people type, in; what was said, out. LiveKit cuts a text into a
-//! header, chunks and a trailer; a short one may come whole in its header, deflated or not.
+//! Pure: texts in data packets, for our own rooms and a real server's: what people type, in; what was said,
+//! out. LiveKit cuts a text into a header, chunks and a trailer; a short one may come whole in its header,
+//! deflated or not. We write header, chunks and trailer, which every client reads.
 
-use std::{collections::HashMap, io::Read as _};
+use std::{collections::HashMap, fmt, io::Read as _};
 
 use livekit_protocol as lk;
 use lk::{
@@ -9,26 +10,46 @@ use lk::{
     data_stream::{Chunk, Header, OperationType, TextHeader, Trailer, header::ContentHeader},
 };
 
+use crate::pii::Pii;
+
+/// The topic of what people type.
+pub(super) const CHAT: &str = "lk.chat";
+
+/// The topic of what is said.
+const TRANSCRIPTION: &str = "lk.transcription";
+const FINAL: &str = "lk.transcription_final";
+
 /// Longest text that is taken from a stranger.
 const LONGEST: usize = 64 * 1024;
 
 /// Texts of one sender that are open at once; the oldest goes when another begins.
 const OPEN: usize = 4;
 
+/// Utterances of ours at once: there is one voice, and the ones that it cut short.
+const MAX_SPOKEN: usize = 16;
+
 /// Most bytes of a chunk.
 const CHUNK: usize = 15_000;
 
 /// Collects one sender's chat from packets.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Reader {
     open: Vec<Open>,
 }
 
-#[derive(Debug)]
 struct Open {
     id: String,
     next: u64,
     bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Reader {
+    /// No words: they are personal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("open", &self.open.len())
+            .finish()
+    }
 }
 
 impl Reader {
@@ -61,6 +82,11 @@ impl Reader {
             }
             _ => None,
         }
+    }
+
+    /// Whether no text is open.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.is_empty()
     }
 
     fn begin(&mut self, h: &Header) -> Option<String> {
@@ -100,32 +126,105 @@ fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
     (out.len() <= LONGEST).then_some(out)
 }
 
+/// A text that a user said, whole: its packets. `id` is the stream's, unique; `segment` the utterance;
+/// `track` the microphone in which it was heard; `now_ms` since 1970.
+pub(super) fn said(
+    id: String,
+    segment: &str,
+    track: Option<&str>,
+    text: &str,
+    last: bool,
+    now_ms: i64,
+) -> Vec<Value> {
+    let (mut writer, begin) = Writer::begin(id, segment, track, last, now_ms);
+    let mut values = vec![begin];
+    values.extend(writer.more(text));
+    values.push(writer.end(last));
+    values
+}
+
+/// What our voice says: one stream for each utterance, which grows while it is spoken.
+#[derive(Debug, Default)]
+pub(super) struct Spoken {
+    open: HashMap<String, Utterance>,
+}
+
+#[derive(Debug, Default)]
+struct Utterance {
+    writer: Option<Writer>,
+    text: Pii<String>,
+    /// Bytes of it that are in the stream.
+    sent: usize,
+}
+
+impl Spoken {
+    /// More of the utterance `segment`, nothing after this when `last`: the packets that say so. `id`
+    /// names a stream where one begins; `None` says nothing until the next time.
+    pub(super) fn more(
+        &mut self,
+        segment: String,
+        more: &str,
+        last: bool,
+        track: Option<&str>,
+        id: impl FnOnce() -> Option<String>,
+        now_ms: i64,
+    ) -> Vec<Value> {
+        let mut utterance = self.open.remove(&segment).unwrap_or_default();
+        utterance.text.0.push_str(more);
+        let mut values = Vec::new();
+        if utterance.writer.is_none()
+            && let Some(id) = id()
+        {
+            let (writer, begin) = Writer::begin(id, &segment, track, false, now_ms);
+            utterance.writer = Some(writer);
+            values.push(begin);
+        }
+        if let Some(writer) = &mut utterance.writer {
+            values.extend(writer.more(&utterance.text.0[utterance.sent..]));
+            utterance.sent = utterance.text.0.len();
+        }
+        if last {
+            values.extend(utterance.writer.map(|w| w.end(true)));
+        } else if self.open.len() < MAX_SPOKEN {
+            self.open.insert(segment, utterance);
+        }
+        values
+    }
+
+    /// Nobody knows the open streams any more: each begins anew, from its first word, when it goes on.
+    pub(super) fn anew(&mut self) {
+        for utterance in self.open.values_mut() {
+            (utterance.writer, utterance.sent) = (None, 0);
+        }
+    }
+}
+
 /// One text on its way out: what was said, on topic `lk.transcription`.
 #[derive(Debug)]
-pub(super) struct Writer {
+struct Writer {
     id: String,
     next: u64,
 }
 
 impl Writer {
-    /// Begins a text with a unique `id`; `now_ms` since 1970. `segment` is the utterance, `track` the
-    /// microphone in which it was heard.
-    pub(super) fn begin(
+    fn begin(
         id: String,
         segment: &str,
-        track: &str,
+        track: Option<&str>,
         last: bool,
         now_ms: i64,
     ) -> (Self, Value) {
-        let attributes = HashMap::from([
+        let mut attributes = HashMap::from([
             ("lk.segment_id".to_owned(), segment.to_owned()),
-            ("lk.transcribed_track_id".to_owned(), track.to_owned()),
-            ("lk.transcription_final".to_owned(), last.to_string()),
+            (FINAL.to_owned(), last.to_string()),
         ]);
+        if let Some(track) = track {
+            attributes.insert("lk.transcribed_track_id".to_owned(), track.to_owned());
+        }
         let header = Header {
             stream_id: id.clone(),
             timestamp: now_ms,
-            topic: "lk.transcription".to_owned(),
+            topic: TRANSCRIPTION.to_owned(),
             mime_type: "text/plain".to_owned(),
             attributes,
             content_header: Some(ContentHeader::TextHeader(TextHeader {
@@ -139,7 +238,7 @@ impl Writer {
     }
 
     /// More of it, in as many packets as needed; none for no text. Letters stay whole.
-    pub(super) fn more(&mut self, text: &str) -> Vec<Value> {
+    fn more(&mut self, text: &str) -> Vec<Value> {
         let mut rest = text;
         let mut out = Vec::new();
         while !rest.is_empty() {
@@ -161,8 +260,8 @@ impl Writer {
     }
 
     /// Its end: no more will follow, of the utterance neither when `last`.
-    pub(super) fn end(self, last: bool) -> Value {
-        let last = ("lk.transcription_final".to_owned(), last.to_string());
+    fn end(self, last: bool) -> Value {
+        let last = (FINAL.to_owned(), last.to_string());
         Value::StreamTrailer(Trailer {
             stream_id: self.id,
             attributes: HashMap::from([last]),
@@ -190,21 +289,15 @@ mod tests {
     fn a_text_comes_whole_in_pieces_inline_or_deflated() {
         let text = "wie geht’s? ".repeat(2000);
         let mut reader = Reader::default();
-        let (mut writer, _) = Writer::begin("x".to_owned(), "SG_1", "TR_1", false, 0);
+        let (mut writer, _) = Writer::begin("x".to_owned(), "SG_1", None, false, 0);
         let pieces = writer.more(&text);
         assert!(pieces.len() > 1);
-        assert_eq!(
-            reader.take(&Value::StreamHeader(header("x")), "lk.chat"),
-            None
-        );
+        assert_eq!(reader.take(&Value::StreamHeader(header("x")), CHAT), None);
         for piece in &pieces {
-            assert_eq!(reader.take(piece, "lk.chat"), None);
-            assert_eq!(reader.take(piece, "lk.chat"), None, "a second time");
+            assert_eq!(reader.take(piece, CHAT), None);
+            assert_eq!(reader.take(piece, CHAT), None, "a second time");
         }
-        assert_eq!(
-            reader.take(&writer.end(true), "lk.chat"),
-            Some(text.clone())
-        );
+        assert_eq!(reader.take(&writer.end(true), CHAT), Some(text.clone()));
 
         let mut deflater =
             flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
@@ -219,7 +312,7 @@ mod tests {
                 ..header("y")
             };
             assert_eq!(
-                reader.take(&Value::StreamHeader(whole), "lk.chat"),
+                reader.take(&Value::StreamHeader(whole), CHAT),
                 Some(text.clone())
             );
         }
@@ -237,15 +330,52 @@ mod tests {
             compression: 1,
             ..header("y")
         };
-        assert_eq!(reader.take(&Value::StreamHeader(whole), "lk.chat"), None);
+        assert_eq!(reader.take(&Value::StreamHeader(whole), CHAT), None);
         for n in 0..1000 {
-            reader.take(&Value::StreamHeader(header(&n.to_string())), "lk.chat");
+            reader.take(&Value::StreamHeader(header(&n.to_string())), CHAT);
         }
         assert_eq!(reader.open.len(), OPEN);
-        let (mut writer, _) = Writer::begin("999".to_owned(), "SG_1", "TR_1", false, 0);
+        let (mut writer, _) = Writer::begin("999".to_owned(), "SG_1", None, false, 0);
         for piece in writer.more(&"x".repeat(2 * LONGEST)) {
-            reader.take(&piece, "lk.chat");
+            reader.take(&piece, CHAT);
         }
-        assert_eq!(reader.take(&writer.end(true), "lk.chat"), None);
+        assert_eq!(reader.take(&writer.end(true), CHAT), None);
+    }
+
+    #[test]
+    fn an_utterance_grows_in_one_stream_and_begins_anew_from_its_first_word() {
+        let mut spoken = Spoken::default();
+        let mut ids = 0;
+        let mut say = |spoken: &mut Spoken, more: &str, last| {
+            let id = || {
+                ids += 1;
+                Some(format!("S{ids}"))
+            };
+            let values = spoken.more("SG_1".to_owned(), more, last, Some("TR_1"), id, 0);
+            values.into_iter().map(piece).collect::<Vec<_>>()
+        };
+        assert_eq!(say(&mut spoken, "Good ", false), ["S1 begins", "S1 Good "]);
+        assert_eq!(say(&mut spoken, "morning", false), ["S1 morning"]);
+        spoken.anew();
+        assert_eq!(
+            say(&mut spoken, ".", true),
+            ["S2 begins", "S2 Good morning.", "S2 ends"]
+        );
+        assert!(spoken.open.is_empty());
+        for n in 0..100 {
+            spoken.more(n.to_string(), "x", false, None, || None, 0);
+        }
+        assert_eq!(spoken.open.len(), MAX_SPOKEN);
+    }
+
+    fn piece(value: Value) -> String {
+        match value {
+            Value::StreamHeader(h) => format!("{} begins", h.stream_id),
+            Value::StreamChunk(c) => {
+                format!("{} {}", c.stream_id, String::from_utf8(c.content).unwrap())
+            }
+            Value::StreamTrailer(t) => format!("{} ends", t.stream_id),
+            other => panic!("{other:?}"),
+        }
     }
 }

@@ -3,8 +3,11 @@
 //!
 //! Everything that touches a peer connection is fenced: if str0m panics, this session is over and no other.
 
+mod data;
+mod tracks;
+
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
@@ -12,21 +15,22 @@ use std::{
 use livekit_protocol as lk;
 use livekit_token::Claims;
 use lk::{leave_request::Action, signal_response::Message};
-use prost::Message as _;
 use tokio::sync::mpsc;
 
+use self::{
+    data::{DATA_RATE, Kept},
+    tracks::tracks_of,
+};
 use super::{
     limits::{Bucket, Rarely},
     media::{Media, Packet},
-    texts,
     words::{self, Person},
 };
 use crate::rtc::{
     audio::Hearing,
-    peer::{
-        Channels, Datagram, Event, Label, Mid, Opus, Output, Peer, PeerConfig, Rtp, Sent, Video,
-    },
-    sdp::{self, Direction, Kind, Msid},
+    peer::{Channels, Datagram, Event, Label, Mid, Output, Peer, PeerConfig, Rtp, Video},
+    sdp::{Direction, Msid},
+    texts::Reader,
 };
 
 /// How long a new person's media may take to come up.
@@ -37,14 +41,6 @@ pub(super) const GRACE: Duration = Duration::from_secs(20);
 
 /// How long a person whose connection has said goodbye may take to say so themselves.
 const GOODBYE: Duration = Duration::from_secs(2);
-
-/// Data that waits for a slow reader, and data kept for a line that comes back.
-const MOST_WAITING: usize = 1 << 20;
-const KEPT: Duration = Duration::from_secs(60);
-
-/// Data that a person may send: bytes a second, and at once. A packet counts as [`SMALLEST`] at least.
-const SMALLEST: usize = 256;
-const DATA_RATE: (f64, f64) = (256.0 * 1024.0, 1024.0 * 1024.0);
 
 /// Messages a second from a person, and at once.
 const MESSAGE_RATE: (f64, f64) = (50.0, 300.0);
@@ -87,15 +83,6 @@ pub(super) struct Mic {
     pub(super) loud: f32,
 }
 
-/// One data packet that was sent.
-#[derive(Debug)]
-struct Kept {
-    sequence: u32,
-    sender: String,
-    bytes: Vec<u8>,
-    at: Instant,
-}
-
 /// The pieces of which a session is made.
 pub(super) struct Arrival {
     pub(super) id: u64,
@@ -126,7 +113,7 @@ pub(super) struct Session {
     /// Sections in which the client would hear somebody.
     free: Vec<Mid>,
     pub(super) mic: Option<Mic>,
-    pub(super) reader: texts::Reader,
+    pub(super) reader: Reader,
     sequence: u32,
     waiting: VecDeque<Kept>,
     kept: VecDeque<Kept>,
@@ -182,7 +169,7 @@ impl Session {
             unplaced: Vec::new(),
             free: Vec::new(),
             mic: None,
-            reader: texts::Reader::default(),
+            reader: Reader::default(),
             sequence: 0,
             waiting: VecDeque::new(),
             kept: VecDeque::new(),
@@ -261,236 +248,10 @@ impl Session {
         self.dirty = true;
     }
 
-    /// Sends again what the client did not get, by what it says it got of each sender.
-    pub(super) fn send_again(&mut self, got: &[lk::DataChannelReceiveState]) {
-        let missed = |k: &Kept| {
-            got.iter()
-                .find(|g| g.publisher_sid == k.sender)
-                .is_none_or(|g| k.sequence > g.last_seq)
-        };
-        let again: Vec<Kept> = self.kept.drain(..).filter(missed).collect();
-        for kept in again.into_iter().rev() {
-            self.waiting.push_front(kept);
-        }
-        self.dirty = true;
-    }
-
     /// Whether a message may be taken: nobody talks without end.
     pub(super) fn may_talk(&mut self, now: Instant) -> bool {
         self.messages.take(1.0, now)
     }
-
-    /// Whether so much data may be taken.
-    pub(super) fn may_send(&mut self, bytes: usize, now: Instant) -> bool {
-        let fine = self.data.take(bytes.max(SMALLEST) as f64, now);
-        if !fine && self.complaint.now(now) {
-            tracing::warn!(session = self.id, "sends too much data: dropped");
-        }
-        fine
-    }
-
-    // ---- who is heard
-
-    /// This person is to hear `track`.
-    pub(super) fn hear(&mut self, track: Msid) {
-        self.dirty = true;
-        if self.single {
-            self.unplaced.push(track);
-            self.ask_for_sections();
-            return;
-        }
-        self.fence(|s| {
-            let Some(peer) = &mut s.subscriber else {
-                return;
-            };
-            match s.free.pop() {
-                Some(mid) => {
-                    peer.speak_in(mid, track);
-                    peer.turn(mid, Direction::SendOnly);
-                }
-                None => peer.speak(track),
-            }
-        });
-    }
-
-    /// `track` is no more.
-    pub(super) fn unhear(&mut self, track: &str) {
-        self.dirty = true;
-        self.unplaced.retain(|id| id.track != track);
-        self.fence(|s| {
-            let single = s.single;
-            let peer = s.speaker();
-            let Some(mid) = peer.mid_of(track) else {
-                return;
-            };
-            peer.hush(mid);
-            if !single {
-                peer.turn(mid, Direction::Inactive);
-            }
-            s.free.push(mid);
-        });
-        if self.single {
-            self.ask_for_sections();
-        }
-    }
-
-    /// `/rtc/v1`: only the client can offer; ask it to, with as many sections more as are missing.
-    fn ask_for_sections(&mut self) {
-        // Before its first offer has come there is nothing to change.
-        if self.publisher.ufrags().is_empty() {
-            return;
-        }
-        let missing = self.unplaced.len().saturating_sub(self.free.len());
-        self.say(Message::MediaSectionsRequirement(
-            lk::MediaSectionsRequirement {
-                num_audios: missing as u32,
-                num_videos: 0,
-            },
-        ));
-    }
-
-    /// Whether the track reaches them now.
-    pub(super) fn hears(&mut self, track: &str) -> bool {
-        let connected = self.stage == Stage::Active || matches!(self.stage, Stage::Parked(_));
-        let peer = self.speaker();
-        connected && peer.is_connected() && peer.mid_of(track).is_some()
-    }
-
-    /// Sends them a packet of `track`.
-    pub(super) fn play(&mut self, track: &str, opus: &Opus, now: Instant) {
-        let sent = self.fence(|s| {
-            let peer = s.speaker();
-            let mid = peer.mid_of(track)?;
-            peer.write_opus(mid, opus, now).then_some(())
-        });
-        self.dirty |= sent.flatten().is_some();
-    }
-
-    // ---- descriptions
-
-    /// Takes the client's offer and answers it.
-    pub(super) fn take_offer(&mut self, offer: &lk::SessionDescription) {
-        let single = self.single;
-        let answered = self.fence(|s| {
-            if single {
-                s.place(&offer.sdp);
-            }
-            s.publisher.answer(&offer.sdp)
-        });
-        self.dirty = true;
-        match answered {
-            Some(Ok(sdp)) => {
-                let tracks = match single {
-                    true => tracks_of(&self.publisher),
-                    false => HashMap::new(),
-                };
-                let answer = words::description("answer", offer.id, sdp, tracks);
-                self.say(Message::Answer(answer));
-                if single && !self.unplaced.is_empty() {
-                    self.ask_for_sections();
-                }
-            }
-            Some(Err(e)) => tracing::warn!(session = self.id, "offer refused: {e}"),
-            None => {}
-        }
-    }
-
-    /// Gives the tracks without a section those that the client's offer has to spare.
-    fn place(&mut self, offer: &str) {
-        let taken: Vec<Mid> = self.publisher.tracks().map(|(mid, _)| mid).collect();
-        self.free = sdp::sections(offer)
-            .into_iter()
-            .filter(|s| s.kind == Kind::Audio && s.direction == Direction::RecvOnly)
-            .map(|s| Mid::new(&s.mid))
-            .filter(|mid| !taken.contains(mid))
-            .collect();
-        while !self.free.is_empty() && !self.unplaced.is_empty() {
-            let (mid, track) = (self.free.remove(0), self.unplaced.remove(0));
-            self.publisher.speak_in(mid, track);
-        }
-    }
-
-    /// Takes the client's answer to our offer.
-    pub(super) fn take_answer(&mut self, answer: &lk::SessionDescription) {
-        self.dirty = true;
-        let taken = self.fence(|s| match &mut s.subscriber {
-            Some(peer) => peer.apply_answer(answer.id, &answer.sdp),
-            None => Ok(()),
-        });
-        if let Some(Err(e)) = taken {
-            tracing::warn!(session = self.id, "answer refused: {e}");
-        }
-    }
-
-    /// Takes a candidate: JSON, as browsers write it.
-    pub(super) fn take_candidate(&mut self, trickle: &lk::TrickleRequest) {
-        if trickle.candidate_init.len() > 2048 {
-            return;
-        }
-        let Ok(json) = serde_json::from_str::<serde_json::Value>(&trickle.candidate_init) else {
-            return;
-        };
-        let line = json["candidate"].as_str().unwrap_or_default();
-        let ours = self.single || trickle.target == lk::SignalTarget::Publisher as i32;
-        self.dirty = true;
-        self.fence(|s| match (&mut s.subscriber, ours) {
-            (Some(peer), false) => peer.add_remote_candidate(line),
-            _ => s.publisher.add_remote_candidate(line),
-        });
-    }
-
-    // ---- data
-
-    /// Sends a data packet. A reliable one waits for its turn; a lossy one goes now or not at all.
-    pub(super) fn send(&mut self, label: Label, mut packet: lk::DataPacket, now: Instant) {
-        self.dirty = true;
-        if label == Label::Lossy {
-            let bytes = packet.encode_to_vec();
-            self.fence(|s| s.speaker().send_data(label, &bytes));
-            return;
-        }
-        self.sequence += 1;
-        packet.sequence = self.sequence;
-        let size: usize = self.waiting.iter().map(|k| k.bytes.len()).sum();
-        if size > MOST_WAITING {
-            if self.complaint.now(now) {
-                tracing::warn!(session = self.id, "reads too slowly: data dropped");
-            }
-            return;
-        }
-        self.waiting.push_back(Kept {
-            sequence: packet.sequence,
-            sender: packet.participant_sid.clone(),
-            bytes: packet.encode_to_vec(),
-            at: now,
-        });
-    }
-
-    fn flush(&mut self, now: Instant) {
-        while let Some(next) = self.waiting.front() {
-            let sent = match self.single {
-                true => self.publisher.send_data(Label::Reliable, &next.bytes),
-                false => match &mut self.subscriber {
-                    Some(peer) => peer.send_data(Label::Reliable, &next.bytes),
-                    None => Sent::NotOpen,
-                },
-            };
-            match sent {
-                Sent::WouldBlock | Sent::NotOpen => break,
-                Sent::TooLong => drop(self.waiting.pop_front()),
-                Sent::Sent => self.kept.extend(self.waiting.pop_front()),
-            }
-        }
-        let mut size: usize = self.kept.iter().map(|k| k.bytes.len()).sum();
-        while let Some(oldest) = self.kept.front()
-            && (size > MOST_WAITING || now.duration_since(oldest.at) > KEPT)
-        {
-            size -= oldest.bytes.len();
-            self.kept.pop_front();
-        }
-    }
-
-    // ---- media
 
     /// Takes a packet from the network.
     pub(super) fn take_packet(&mut self, packet: &Packet, now: Instant) {
@@ -641,10 +402,4 @@ impl Session {
         self.out = None;
         None
     }
-}
-
-fn tracks_of(peer: &Peer) -> HashMap<String, String> {
-    peer.tracks()
-        .map(|(mid, id)| (mid.as_str().to_owned(), id.track.clone()))
-        .collect()
 }
