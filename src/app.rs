@@ -117,6 +117,23 @@ impl App {
         })
     }
 
+    /// The app with engines that are there already: for benches that leave some of them out. Only the
+    /// runtime of the ear's models is loaded.
+    ///
+    /// # Errors
+    ///
+    /// When there is no library, or none for the device.
+    pub fn with(settings: Settings, engines: Engines) -> Result<Self, Failure> {
+        Ok(Self {
+            runtime: runtime(&settings)?,
+            settings,
+            engines,
+            sentence: String::new(),
+            turned: None,
+            _warming: JoinSet::new(),
+        })
+    }
+
     /// Which engine does what.
     pub fn parts(&self) -> Parts {
         Parts {

@@ -89,6 +89,7 @@ const PURE: &[&str] = &[
     "room/mix.rs",
     "room/topics.rs",
     "rtc/audio",
+    "rtc/pacing.rs",
     "rtc/endpoint/words.rs",
     "rtc/sdp.rs",
     "rtc/texts.rs",

@@ -9,6 +9,7 @@ pub mod endpoint;
 mod invite;
 pub mod join;
 mod link;
+pub mod pacing;
 pub mod peer;
 pub mod sdp;
 mod texts;

@@ -4,6 +4,7 @@
 mod peer;
 mod readback;
 mod recordings;
+pub mod rooms;
 pub mod serve;
 mod stats;
 pub mod stt;
@@ -50,7 +51,9 @@ enum Which {
     Turn(turn::Args),
     /// The idle server: memory and CPU.
     Serve(serve::Args),
-    /// All of them, one after the other, each in a process of its own.
+    /// Rooms: voice to voice as a LiveKit client hears it, interruption to silence, many rooms at once.
+    Rooms(rooms::Args),
+    /// All but rooms (which need LiveKit's SDK), one after the other, each in a process of its own.
     All(AllArgs),
 }
 
@@ -95,6 +98,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
             return turn::run(&args, || app.conversation(TurnConfig::default(), &[])).await;
         }
         Which::Serve(args) => serve::run(&args, &settings).await?,
+        Which::Rooms(args) => rooms::run(&args, &settings).await?,
         Which::All(args) => return all(&args, &settings).await,
     }
     Ok(ExitCode::SUCCESS)
@@ -148,7 +152,7 @@ mod tests {
         let known: BTreeSet<_> = command
             .get_subcommands()
             .map(|c| c.get_name().to_owned())
-            .filter(|name| name != "all")
+            .filter(|name| !["all", "rooms"].contains(&name.as_str()))
             .collect();
         assert_eq!(known, ALL.map(|(name, ..)| name.to_owned()).into());
     }

@@ -1,6 +1,6 @@
 //! `caal bench serve`: what the idle server costs. Starts this very binary as a child.
 
-use std::{fs, process::Stdio, time::Duration};
+use std::{process::Stdio, time::Duration};
 
 use serde::Serialize;
 use tokio::{
@@ -82,9 +82,11 @@ pub async fn run(args: &Args, settings: &Settings) -> Result<(), Failure> {
     let ready_seconds = started.elapsed().as_secs_f64();
     // Loading leaves work behind (allocators, page cache): let it settle before measuring.
     sleep(Duration::from_secs(3)).await;
-    let (before, at) = (cpu_seconds(pid), Instant::now());
+    let (before, at) = (super::stats::cpu_seconds_of(pid), Instant::now());
     sleep(Duration::from_secs(args.seconds)).await;
-    let busy = cpu_seconds(pid).zip(before).map(|(b, a)| b - a);
+    let busy = super::stats::cpu_seconds_of(pid)
+        .zip(before)
+        .map(|(b, a)| b - a);
     let report = Report {
         ready_seconds,
         without_models_mb,
@@ -122,10 +124,5 @@ async fn stop(child: &mut Child) {
 }
 
 fn resident_mb(pid: u32) -> Option<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    super::stats::status_mb(&status, "VmRSS:")
-}
-
-fn cpu_seconds(pid: u32) -> Option<f64> {
-    super::stats::stat_cpu_seconds(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    super::stats::memory_mb_of(pid, "VmRSS:")
 }

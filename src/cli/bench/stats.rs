@@ -15,6 +15,8 @@ pub struct Summary {
     pub p90: f64,
     /// 95th percentile.
     pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
     /// Largest.
     pub max: f64,
 }
@@ -35,6 +37,7 @@ impl Summary {
             p50: at(0.5),
             p90: at(0.9),
             p95: at(0.95),
+            p99: at(0.99),
             max: at(1.0),
         })
     }
@@ -48,6 +51,19 @@ pub fn peak_rss_mb() -> Option<f64> {
 /// User and system time that this process has used, in seconds; `None` where `/proc` has none.
 pub fn cpu_seconds() -> Option<f64> {
     stat_cpu_seconds(&fs::read_to_string("/proc/self/stat").ok()?)
+}
+
+/// User and system time that a process has used, in seconds; `None` where it is gone.
+pub(super) fn cpu_seconds_of(pid: u32) -> Option<f64> {
+    stat_cpu_seconds(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// A memory row (`VmRSS:`, `VmHWM:`) of a process, in MB (10⁶ bytes); `None` where it is gone.
+pub(super) fn memory_mb_of(pid: u32, row: &str) -> Option<f64> {
+    status_mb(
+        &fs::read_to_string(format!("/proc/{pid}/status")).ok()?,
+        row,
+    )
 }
 
 /// A memory row of `/proc/PID/status`, in MB (10⁶ bytes).

@@ -5,6 +5,7 @@
 //! answer begins at its first sample above -60 dB. Stages are the session's own marks.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -24,7 +25,7 @@ use crate::{
 
 /// The questions and commands of docs/benchmarks.md, by path below the folder of recordings. They are
 /// not part of the repository; of a folder without them, the whole category command is played.
-const RECORDINGS: [&str; 20] = [
+pub(super) const RECORDINGS: [&str; 20] = [
     "command/ohf__what_time_is_it.wav",
     "command/ohf__what_s_the_date.wav",
     "command/ohf__what_s_the_weather.wav",
@@ -154,9 +155,14 @@ fn audible(answer: &Answer) -> Option<Duration> {
     Some(begin.real + SamplePos::<Hz24k>::new(quiet as u64).duration())
 }
 
-/// End of the last 20 ms that stand out: 10 dB above the quiet parts and within 35 dB of the
-/// loudest.
+/// End of the last speech.
 fn last_speech(clip: &Pcm<Hz16k>) -> SamplePos<Hz16k> {
+    SamplePos::new(speech(clip).end as u64)
+}
+
+/// The samples from the first to the last 20 ms that stand out: 10 dB above the quiet parts and within
+/// 35 dB of the loudest.
+pub(super) fn speech(clip: &Pcm<Hz16k>) -> Range<usize> {
     const PIECE: usize = 320;
     let levels: Vec<f32> = clip
         .samples()
@@ -166,14 +172,13 @@ fn last_speech(clip: &Pcm<Hz16k>) -> SamplePos<Hz16k> {
     let mut sorted = levels.clone();
     sorted.sort_by(f32::total_cmp);
     let (Some(loudest), Some(quiet)) = (sorted.last(), sorted.get(sorted.len() / 10)) else {
-        return SamplePos::new(0);
+        return 0..0;
     };
     let threshold = (loudest - 35.0).max(quiet + 10.0).min(*loudest);
-    let last = levels
-        .iter()
-        .rposition(|level| *level >= threshold)
-        .unwrap_or_default();
-    SamplePos::new(((last + 1) * PIECE).min(clip.len()) as u64)
+    let loud = |level: &f32| *level >= threshold;
+    let first = levels.iter().position(loud).unwrap_or_default();
+    let last = levels.iter().rposition(loud).unwrap_or_default();
+    first * PIECE..((last + 1) * PIECE).min(clip.len())
 }
 
 fn line(row: &Row) -> String {
@@ -263,7 +268,9 @@ mod tests {
     fn the_last_speech_is_found_before_the_room_noise_after_it() {
         let mut samples = vec![0.001; 16_000 * 3];
         samples[16_000..32_000].fill(0.3);
-        assert_eq!(last_speech(&Pcm::new(samples)).samples(), 32_000);
+        let clip = Pcm::new(samples);
+        assert_eq!(last_speech(&clip).samples(), 32_000);
+        assert_eq!(speech(&clip), 16_000..32_000);
         assert_eq!(last_speech(&Pcm::default()).samples(), 0);
     }
 }

@@ -40,7 +40,7 @@ use self::{
     room::{Handle, Input, Join, Parts, Room},
     words::About,
 };
-use super::{Identity, Link};
+use super::{Identity, Link, pacing::Lateness};
 use crate::{fault::Fault, telemetry};
 
 pub use keys::{KeyError, Keys, Refused};
@@ -118,6 +118,7 @@ struct Shared {
     media: Arc<Media>,
     options: Options,
     links: mpsc::Sender<Link>,
+    lateness: Arc<Lateness>,
     new_rooms: mpsc::Sender<(String, Room)>,
     next_session: Arc<AtomicU64>,
     // Never held across an await.
@@ -171,6 +172,7 @@ impl Endpoint {
             media: Arc::new(media),
             options,
             links,
+            lateness: Arc::default(),
             new_rooms: sender,
             next_session: Arc::new(AtomicU64::new(1)),
             rooms: Mutex::default(),
@@ -189,6 +191,11 @@ impl Endpoint {
     /// The keys, for who gives out tokens.
     pub fn keys(&self) -> Arc<Keys> {
         Arc::clone(&self.shared.keys)
+    }
+
+    /// How late the voice's frames leave, in all rooms since the start.
+    pub fn lateness(&self) -> Arc<Lateness> {
+        Arc::clone(&self.shared.lateness)
     }
 
     /// The routes of signalling and of the room's API. Serve it with connection info
@@ -293,6 +300,7 @@ impl Shared {
             people: Arc::clone(&handle.people),
             keys: Arc::clone(&self.keys),
             media: Arc::clone(&self.media),
+            lateness: Arc::clone(&self.lateness),
             inputs: inputs_in,
             events,
             commands: commands_in,

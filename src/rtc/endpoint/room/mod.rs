@@ -28,7 +28,10 @@ use super::{
     words::{self, About, Person},
 };
 use crate::rtc::{
-    AgentState, Closed, Departure, FRAME, RoomCommand, RoomEvent, audio::Voice, texts::Spoken,
+    AgentState, Closed, Departure, FRAME, RoomCommand, RoomEvent,
+    audio::Voice,
+    pacing::{Lateness, Pace},
+    texts::Spoken,
 };
 
 /// Events that wait for the house; of sound only the newest [`SOUNDS`].
@@ -85,6 +88,10 @@ pub(super) struct Room {
     next_session: Arc<AtomicU64>,
     agent: Person,
     voice: Voice,
+    pace: Pace,
+    lateness: Arc<Lateness>,
+    /// A frame of the voice is on its way.
+    sending: bool,
     /// When the assistant's sound last came, and how loud it was.
     spoke: Option<Instant>,
     loud: f32,
@@ -107,6 +114,7 @@ pub(super) struct Parts {
     pub(super) people: Arc<AtomicU32>,
     pub(super) keys: Arc<Keys>,
     pub(super) media: Arc<Media>,
+    pub(super) lateness: Arc<Lateness>,
     pub(super) inputs: mpsc::Receiver<Input>,
     pub(super) events: mpsc::Sender<RoomEvent>,
     pub(super) commands: mpsc::Receiver<RoomCommand>,
@@ -146,6 +154,9 @@ impl Room {
             next_session: parts.next_session,
             agent,
             voice: Voice::new().ok()?,
+            pace: Pace::default(),
+            lateness: parts.lateness,
+            sending: false,
             spoke: None,
             loud: 0.0,
             audible: false,
@@ -198,6 +209,11 @@ impl Room {
                 () = tokio::time::sleep_until(due.into()) => {}
             }
             self.settle(Instant::now());
+            if std::mem::take(&mut self.sending)
+                && let Some(late) = self.pace.frame(Instant::now())
+            {
+                self.lateness.note(late);
+            }
         }
         self.end().await;
     }

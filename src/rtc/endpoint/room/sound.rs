@@ -181,6 +181,7 @@ impl Room {
         self.spoke = Some(now);
         let packet = self.voice.encode(sound, now);
         self.speak(&packet, now);
+        self.sending = true;
     }
 
     pub(super) fn speak(&mut self, packet: &Outgoing, now: Instant) {
