@@ -3,7 +3,7 @@
 
 use std::{
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -56,6 +56,8 @@ pub struct App {
     /// Who answers, and how to get a better one.
     sentence: String,
     turned: Option<watch::Receiver<Turned>>,
+    /// Judges pauses, for all conversations; loaded for the first.
+    turn_end: Mutex<Option<SmartTurn>>,
     /// What goes on after the start; ends with the app.
     _warming: JoinSet<()>,
 }
@@ -113,6 +115,7 @@ impl App {
             engines: Engines { stt, llm, tts },
             sentence,
             turned,
+            turn_end: Mutex::default(),
             _warming: warming,
         })
     }
@@ -130,6 +133,7 @@ impl App {
             engines,
             sentence: String::new(),
             turned: None,
+            turn_end: Mutex::default(),
             _warming: JoinSet::new(),
         })
     }
@@ -199,12 +203,7 @@ impl App {
             clauses: Arc::new(move || Clauses::new(dictionary.clone())),
             clock: Clock::Runtime,
         };
-        let turn_end = SmartTurn::load(
-            &self.runtime,
-            &Store::new(&settings.models_dir)
-                .path("smart-turn-v3.2")
-                .join("smart-turn-v3.2-cpu.onnx"),
-        )?;
+        let turn_end = self.turn_end()?;
         Ok(Setting {
             config,
             engines: self.engines.clone(),
@@ -220,6 +219,21 @@ impl App {
                 },
             ),
         })
+    }
+}
+
+impl App {
+    fn turn_end(&self) -> Result<SmartTurn, Failure> {
+        // Held while it is loaded: who comes at the same time waits for the same one.
+        let mut shared = self.turn_end.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = &*shared {
+            return Ok(model.clone());
+        }
+        let file = Store::new(&self.settings.models_dir)
+            .path("smart-turn-v3.2")
+            .join("smart-turn-v3.2-cpu.onnx");
+        let model = SmartTurn::load(&self.runtime, &file)?;
+        Ok(shared.insert(model).clone())
     }
 }
 
