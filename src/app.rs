@@ -32,7 +32,7 @@ use crate::{
     },
     models::Store,
     room,
-    session::{Clock, Ear, EarConfig, EarModels, Engines, SessionConfig, Setting},
+    session::{Clock, Ear, EarConfig, EarModels, Engines, Replies, SessionConfig, Setting},
     settings::{LlmProvider, Settings},
     stt::{Language, Stt, WhisperConfig, WhisperStt},
     telemetry,
@@ -112,7 +112,12 @@ impl App {
         Ok(Self {
             settings,
             runtime,
-            engines: Engines { stt, llm, tts },
+            engines: Engines {
+                stt,
+                llm,
+                tts,
+                replies: Replies::default(),
+            },
             sentence,
             turned,
             turn_end: Mutex::default(),
