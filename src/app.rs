@@ -205,7 +205,14 @@ impl App {
             history: history_limits(settings),
             voice: settings.voice.clone(),
             speed: settings.speed,
-            clauses: Arc::new(move || Clauses::new(dictionary.clone())),
+            clauses: {
+                // On a processor Kokoro is hardly faster than it is heard.
+                let hurried = self.runtime.device() == Device::Cpu;
+                Arc::new(move || match Clauses::new(dictionary.clone()) {
+                    clauses if hurried => clauses.hurried(),
+                    clauses => clauses,
+                })
+            },
             clock: Clock::Runtime,
         };
         let turn_end = self.turn_end()?;
