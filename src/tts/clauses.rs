@@ -25,7 +25,9 @@ mod fence;
 use std::time::Duration;
 
 use self::{
-    cut::{begins_phrase, clings, ending, is_conjunction, share, split_spoken, weight},
+    cut::{
+        begins_phrase, clings, ending, is_conjunction, joins_numbers, share, split_spoken, weight,
+    },
     fence::Fence,
 };
 use super::{
@@ -385,7 +387,7 @@ impl Clauses {
         let place = if self.word.weight >= phrase
             && begins_phrase(last)
             && !clings(before)
-            && !numeric(before)
+            && !(numeric(before) && joins_numbers(last))
         {
             self.word
         } else if self.weight >= any && !clings(last) && !numeric(last) && !next.is_numeric() {

@@ -144,6 +144,14 @@ fn in_a_hurry_the_first_clauses_end_where_a_phrase_does() {
             &["You set it for 5 to 7 minutes."],
         ),
         (
+            "The score is 2 to 1 for the home team.",
+            &["The score is 2 to 1", "for the home team."],
+        ),
+        (
+            "Sorry, I could not find that song.",
+            &["Sorry, I could not find that song."],
+        ),
+        (
             "Okay, I turned off the lights.",
             &["Okay, I turned off the lights."],
         ),

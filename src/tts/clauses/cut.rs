@@ -155,9 +155,10 @@ pub(super) fn is_conjunction(word: &str) -> bool {
     )
 }
 
-/// Words that begin a phrase, before which a speaker may take a breath.
+/// Words that begin a phrase, before which a speaker may take a breath. Not "that": it may be "that
+/// song".
 pub(super) fn begins_phrase(word: &str) -> bool {
-    is_conjunction(word)
+    is_conjunction(word) && bare(word) != "that"
         || matches!(
             bare(word),
             "in" | "on"
@@ -187,6 +188,11 @@ pub(super) fn begins_phrase(word: &str) -> bool {
                 | "could"
                 | "should"
         )
+}
+
+/// Words that may stand between two numbers: "5 to 7".
+pub(super) fn joins_numbers(word: &str) -> bool {
+    matches!(bare(word), "to" | "by" | "and" | "or" | "through" | "in")
 }
 
 /// Whether `text` ends with a word that nobody stops after: "the", "of", "is".
