@@ -74,7 +74,7 @@ impl Doors {
         let port = listener.local_addr().map_or(port, |address| address.port());
         let options = Options {
             node_ips: settings.node_ip.clone(),
-            udp_port: settings.rtc_udp_port,
+            udp_port: Some(settings.rtc_udp_port),
             tcp_port: Some(settings.rtc_tcp_port),
             ..Options::default()
         };

@@ -1,5 +1,8 @@
 //! What fuzzing begins with: small whole files of each format, built as the real ones are.
 
+#[path = "rooms.rs"]
+mod rooms;
+
 /// The seeds of a target.
 pub(crate) fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
@@ -8,6 +11,10 @@ pub(crate) fn seeds(target: &str) -> Vec<Vec<u8>> {
             .into(),
         "wav" => wavs(),
         "ndjson" => STREAMS.map(|s| s.as_bytes().to_vec()).into(),
+        "sdp" => rooms::descriptions(),
+        "room" => rooms::scripts(),
+        "door" => rooms::queries(),
+        "sound" => rooms::streams(),
         other => panic!("there is no target {other}"),
     }
 }

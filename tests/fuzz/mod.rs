@@ -1,5 +1,5 @@
-//! Bytes that nobody sane would write, at the three places where bytes from outside are read: Whisper's
-//! `model.bin`, WAV files and Ollama's stream.
+//! Bytes that nobody sane would write, at the places where bytes from outside are read: Whisper's
+//! `model.bin`, WAV files, Ollama's stream, and all that strangers can send to our own room.
 //!
 //! Each target is a function in `targets/`. Here it gets seeded mutations of whole files (`corpus.rs`)
 //! in every run of the suite: 3,000 each, with `CAAL_LONG=1` a million. The same functions run under
@@ -10,16 +10,25 @@ use crate::support::{self, Dice};
 
 mod corpus;
 mod targets {
+    pub(super) mod door;
     pub(super) mod model_bin;
     pub(super) mod ndjson;
+    pub(super) mod room;
+    pub(super) mod sdp;
+    pub(super) mod sound;
     pub(super) mod wav;
 }
 
 /// Runs `target` over its seeds and mutations of them; says which seed it fell over.
 fn storm(target: &str, run: fn(&[u8])) {
+    let times = if support::long() { 1_000_000 } else { 3_000 };
+    gust(target, times, run);
+}
+
+/// The same, `inputs` times.
+fn gust(target: &str, inputs: u64, run: fn(&[u8])) {
     let seeds = corpus::seeds(target);
     seeds.iter().for_each(|seed| run(seed));
-    let inputs = if support::long() { 1_000_000 } else { 3_000 };
     for number in 1..=inputs {
         let mut dice = Dice::new(number);
         let mut bytes = seeds[dice.below(seeds.len())].clone();
@@ -95,6 +104,38 @@ fn no_bytes_make_wav_panic() {
 #[test]
 fn no_bytes_make_the_chat_stream_panic_or_depend_on_how_it_was_cut() {
     storm("ndjson", targets::ndjson::run);
+}
+
+#[test]
+fn no_description_makes_a_peer_panic() {
+    gust(
+        "sdp",
+        if support::long() { 200_000 } else { 300 },
+        targets::sdp::run,
+    );
+}
+
+#[test]
+fn no_words_of_strangers_make_a_room_panic() {
+    gust(
+        "room",
+        if support::long() { 200_000 } else { 300 },
+        targets::room::run,
+    );
+}
+
+#[test]
+fn no_text_at_the_door_makes_it_panic() {
+    storm("door", targets::door::run);
+}
+
+#[test]
+fn no_packets_make_a_microphone_panic_or_sound_out_of_range() {
+    gust(
+        "sound",
+        if support::long() { 500_000 } else { 1_000 },
+        targets::sound::run,
+    );
 }
 
 #[test]

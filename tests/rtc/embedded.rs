@@ -5,7 +5,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,7 +22,7 @@ use caal::{
     pii::Pii,
     rtc::{
         AgentState, Closed, Departure, Identity, Link, RoomCommand, RoomEvent,
-        endpoint::{Endpoint, Keys, Options},
+        endpoint::{Endpoint, Keys, Options, Traffic},
     },
 };
 use serde_json::{Value, json};
@@ -39,6 +42,7 @@ pub(super) const ROOM: &str = "voice_assistant_room";
 pub(super) struct Server {
     pub(super) url: String,
     pub(super) keys: Arc<Keys>,
+    traffic: Arc<Traffic>,
     router: Router,
     links: mpsc::Receiver<Link>,
     _tasks: JoinSet<()>,
@@ -46,17 +50,23 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn start(v1: bool) -> Self {
+        Self::with(v1, Some(0)).await
+    }
+
+    /// Without UDP where there is no port for it.
+    async fn with(v1: bool, udp_port: Option<u16>) -> Self {
         let keys = Keys::new("APItest", "a secret of the tests, of 16 or more letters").unwrap();
         let (sender, links) = mpsc::channel(8);
         let options = Options {
             addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
-            udp_port: 0,
+            udp_port,
             tcp_port: Some(0),
             v1,
             ..Options::default()
         };
         let endpoint = Endpoint::bind(keys, options, sender).await.unwrap();
         let (keys, router) = (endpoint.keys(), endpoint.router());
+        let traffic = endpoint.traffic();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut tasks = JoinSet::new();
@@ -68,6 +78,7 @@ impl Server {
         Self {
             url: format!("ws://{address}"),
             keys,
+            traffic,
             router,
             links,
             _tasks: tasks,
@@ -283,6 +294,15 @@ async fn visit(version: &str, v1: bool) {
     let (hz, quietest) = listen(&mut link, &me).await;
     assert!((hz - 1000.0).abs() < 20.0, "{hz} Hz");
     assert!(quietest > 0.1, "a gap: {quietest}");
+    let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+    let (sound, redundant) = (
+        count(&server.traffic.sound),
+        count(&server.traffic.redundant),
+    );
+    assert!(
+        redundant > 40 && redundant == sound,
+        "{redundant} of {sound}"
+    );
     let heard = ada.measure(&us, 0.5).await;
     assert!(
         (heard["hz"].as_f64().unwrap() - 440.0).abs() < 5.0,
@@ -663,6 +683,38 @@ async fn data_of_the_api_has_no_sender_and_the_room_is_listed() {
         e["topic"] == "webhook_command" && e["by"].is_null()
     })
     .await;
+}
+
+/// Where no UDP comes through.
+async fn visit_over_tcp(version: &str) {
+    let mut server = Server::with(true, None).await;
+    let token = server.keys.mint("user1", "Ada", ROOM).unwrap();
+    let Some(mut ada) = Person::enter(&server.url, &token, version).await else {
+        return;
+    };
+    let mut link = server.link().await;
+    let us = link.us.as_str().to_owned();
+    ada.sees("subscribed", |_| true).await;
+    told(&mut link, |e| matches!(e, RoomEvent::Audible)).await;
+    let _humming = hum(&link, 440.0);
+    ada.go(json!({"do": "publish"})).await;
+    ada.go(json!({"do": "tone", "hz": 1000})).await;
+    let (hz, quietest) = listen(&mut link, &Identity::new("user1")).await;
+    assert!((hz - 1000.0).abs() < 20.0, "{hz} Hz");
+    assert!(quietest > 0.1, "a gap: {quietest}");
+    let heard = ada.measure(&us, 0.5).await;
+    assert!(
+        (heard["hz"].as_f64().unwrap() - 440.0).abs() < 5.0,
+        "{heard}"
+    );
+    let (tcp, sound) = (&server.traffic.tcp, &server.traffic.sound);
+    assert!(tcp.load(Ordering::Relaxed) > sound.load(Ordering::Relaxed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_udp_comes_through_both_hear_each_other_over_tcp() {
+    visit_over_tcp("v0").await;
+    visit_over_tcp("v1").await;
 }
 
 #[test]

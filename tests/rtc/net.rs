@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use caal::rtc::peer::{Channels, Datagram, Event, Output, Peer, PeerConfig, Transmit, Video};
+use caal::rtc::peer::{
+    Channels, Datagram, Event, Output, Peer, PeerConfig, Redundancy, Transmit, Video,
+};
 
 use crate::support::Dice;
 
@@ -36,12 +38,18 @@ fn address(side: usize) -> SocketAddr {
 impl Net {
     /// The first offers and opens the channels.
     pub(super) fn new(seed: u64, video: Video) -> Self {
+        Self::with(seed, video, Redundancy::Accept)
+    }
+
+    /// The second takes redundant sound or does not.
+    pub(super) fn with(seed: u64, video: Video, redundancy: Redundancy) -> Self {
         let now = Instant::now();
-        let peer = |side, channels| {
+        let peer = |side, channels, redundancy| {
             let config = PeerConfig {
                 udp: &[address(side)],
                 tcp: &[],
                 video,
+                redundancy,
                 channels,
                 max_stun_retransmits: Some(4),
             };
@@ -49,7 +57,10 @@ impl Net {
         };
         Self {
             now,
-            peers: [peer(0, Channels::Create), peer(1, Channels::Await)],
+            peers: [
+                peer(0, Channels::Create, Redundancy::Accept),
+                peer(1, Channels::Await, redundancy),
+            ],
             line: Line::default(),
             dice: Dice::new(seed),
             under_way: VecDeque::new(),

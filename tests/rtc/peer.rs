@@ -7,9 +7,10 @@ use std::{
 };
 
 use caal::rtc::{
+    audio::red,
     peer::{
-        Channels, Datagram, Event, Label, Mid, Opus, Output, Peer, PeerConfig, Proto, Rtp, Sent,
-        Video, addressee,
+        Channels, Datagram, Event, Label, Mid, Opus, Output, Peer, PeerConfig, Proto, Redundancy,
+        Rtp, Sent, Video, addressee,
     },
     sdp::{self, Direction, Kind, Msid},
 };
@@ -34,6 +35,7 @@ fn piece(n: u32) -> Opus {
     Opus {
         time: n * 960,
         payload: n.to_be_bytes().into(),
+        red: None,
         talkspurt: n == 0,
         level: Some(-30),
     }
@@ -82,6 +84,42 @@ fn two_peers_connect_open_both_channels_and_carry_sound_and_data() {
     }
     for side in 0..2 {
         assert!(seen.contains(&(side, Event::Data(Label::Reliable, long.clone()))));
+    }
+}
+
+#[test]
+fn redundancy_goes_to_who_takes_it_under_their_own_numbers() {
+    for takes in [true, false] {
+        let listener = match takes {
+            true => Redundancy::Accept,
+            false => Redundancy::Refuse,
+        };
+        let mut net = Net::with(2, Video::Refuse, listener);
+        up(&mut net);
+        let mid = net.peers[0].mid_of("TR_b").unwrap();
+        // One older block of 4 bytes, 960 ticks ago, of a sender whose Opus is number 96.
+        let head = 1 << 31 | 96 << 24 | 960 << 10 | 4u32;
+        let red = [&head.to_be_bytes()[..], &[96], b"old.", b"new."].concat();
+        let sound = Opus {
+            payload: b"new."[..].into(),
+            red: Some(red.into()),
+            ..piece(1)
+        };
+        assert!(net.peers[0].write_opus(mid, &sound, net.now));
+        let heard = sounds(&net.run(Duration::from_millis(100)), 1);
+        assert_eq!((heard.len(), heard[0].red), (1, takes));
+        let blocks = match takes {
+            true => red::unpack(&heard[0].payload).unwrap(),
+            false => Vec::new(),
+        };
+        let seen: Vec<_> = blocks
+            .iter()
+            .map(|b| (b.payload_type, b.offset, b.payload))
+            .collect();
+        match takes {
+            true => assert_eq!(seen, [(111, 960, &b"old."[..]), (111, 0, b"new.")]),
+            false => assert_eq!(*heard[0].payload, *b"new."),
+        }
     }
 }
 
@@ -237,6 +275,7 @@ fn lone(video: Video) -> Peer {
         udp: &[here],
         tcp: &[tcp],
         video,
+        redundancy: Redundancy::Accept,
         channels: Channels::Await,
         max_stun_retransmits: None,
     };
@@ -262,7 +301,11 @@ fn placeholders_are_answered_with_our_track_in_one_and_silence_in_the_others() {
         ]
     );
     assert!(answer.contains("m=video 9 "), "refusing it trips Chromium");
-    assert!(!answer.contains("a=rtpmap:63"), "redundancy is not offered");
+    // Browsers send what is named first.
+    assert!(
+        answer.contains("m=audio 9 UDP/TLS/RTP/SAVPF 63 111"),
+        "{answer}"
+    );
     assert!(answer.contains(" udp ") && answer.contains("tcptype passive"));
 }
 

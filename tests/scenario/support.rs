@@ -16,9 +16,7 @@ use caal::{
     engine::EngineError,
     llm::{ChatRequest, Delta, Llm, LlmError, Message, history::Limits},
     local::file::{self, Answer, Options, Speed},
-    session::{
-        Clock, Ear, EarConfig, EarModels, Effect, Engines, Replies, SessionConfig, Setting, Watch,
-    },
+    session::{Clock, Ear, EarConfig, EarModels, Effect, Engines, SessionConfig, Setting, Watch},
     stt::{Language, Stt, SttError, TranscribeRequest, Transcript},
     tts::{Clauses, SpeakRequest, Tts, TtsError, Voice, dictionary::Dictionary},
     turn::{Activation, Duplex, TurnConfig},
@@ -53,8 +51,6 @@ pub(crate) struct Story {
     pub(crate) answer: &'static str,
     /// Sound per character of spoken text.
     pub(crate) per_letter: Duration,
-    /// Shared with other stories: the same engines.
-    pub(crate) replies: Replies,
     requests: Arc<Mutex<Vec<ChatRequest>>>,
     /// What the assistant is told about itself.
     pub(crate) system: Arc<dyn Fn() -> String + Send + Sync>,
@@ -150,7 +146,6 @@ impl Story {
             complete: Some(0.9),
             answer: "It is noon. ",
             per_letter: ms(60),
-            replies: Replies::default(),
             requests: Arc::default(),
             system: Arc::new(|| "Be brief.".to_owned()),
         }
@@ -205,7 +200,6 @@ impl Story {
             tts: Arc::new(FakeTts {
                 story: self.clone(),
             }),
-            replies: self.replies.clone(),
         }
     }
 

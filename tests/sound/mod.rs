@@ -279,6 +279,8 @@ fn red_brings_back_what_was_lost() {
     };
     let heard = network::hear_red(&red, &loss, 2);
     let without = hear(&plain, &loss, 2);
+    let concealed = (heard.stats.concealed, without.stats.concealed);
+    assert!(concealed.0 * 4 < concealed.1, "{concealed:?}");
     let (with, without) = (
         alike(&clean.sound, &heard.sound),
         alike(&clean.sound, &without.sound),

@@ -1,5 +1,6 @@
 //! RED (RFC 2198, `audio/red`): an RTP payload that carries, before its own block, blocks of packets
-//! sent before it. Only taking apart; we send none, in-band FEC does it cheaper.
+//! sent before it. Taken apart, or passed on as it came. Our own voice is not wrapped: in-band FEC does it
+//! cheaper.
 
 /// Most blocks taken from one payload. Browsers send two; libwebrtc takes at most 32 apart.
 const MAX_BLOCKS: usize = 32;
@@ -56,6 +57,22 @@ pub fn unpack(payload: &[u8]) -> Option<Vec<Block<'_>>> {
     Some(blocks)
 }
 
+/// The same payload with all its blocks of type `payload_type`: what is Opus has another number at each
+/// listener. `None` when it is no RED payload.
+pub fn retype(payload: &[u8], payload_type: u8) -> Option<Vec<u8>> {
+    let older = unpack(payload)?.len() - 1;
+    let mut bytes = payload.to_vec();
+    for head in (0..=older).map(|block| 4 * block) {
+        bytes[head] = bytes[head] & 0x80 | payload_type & 0x7f;
+    }
+    Some(bytes)
+}
+
+/// The packet's own block.
+pub fn own(payload: &[u8]) -> Option<&[u8]> {
+    Some(unpack(payload)?.last()?.payload)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +104,22 @@ mod tests {
             [(1_920, &b"older"[..]), (960, b"old"), (0, b"packet")]
         );
         assert!(blocks.iter().all(|b| b.payload_type == 111));
+    }
+
+    #[test]
+    fn blocks_get_another_listeners_number_and_are_else_as_they_were() {
+        let packed = pack(&[(111, 1_920, b"older"), (111, 960, b"old")], (111, b"new"));
+        let again = retype(&packed, 109).unwrap();
+        assert_eq!(again.len(), packed.len());
+        for (before, after) in unpack(&packed).unwrap().iter().zip(unpack(&again).unwrap()) {
+            assert_eq!(after.payload_type, 109);
+            assert_eq!(
+                (after.offset, after.payload),
+                (before.offset, before.payload)
+            );
+        }
+        assert_eq!(own(&again), Some(&b"new"[..]));
+        assert_eq!((retype(&[0x80], 109), own(&[])), (None, None));
     }
 
     #[test]

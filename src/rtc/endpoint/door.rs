@@ -219,6 +219,13 @@ fn wish(query: &str, version: Version) -> Option<lk::JoinRequest> {
     })
 }
 
+/// Reads a query as both doors would.
+pub(super) fn rehearse(query: &str) {
+    for version in [Version::V0, Version::V1] {
+        let _ = wish(query, version);
+    }
+}
+
 async fn serve(
     shared: Arc<Shared>,
     socket: WebSocket,

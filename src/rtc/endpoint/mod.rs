@@ -11,6 +11,7 @@ mod door;
 mod keys;
 mod limits;
 mod media;
+pub mod rehearse;
 mod room;
 mod session;
 
@@ -44,6 +45,7 @@ use super::{Identity, Link, pacing::Lateness};
 use crate::{fault::Fault, telemetry};
 
 pub use keys::{KeyError, Keys, Refused};
+pub use media::Traffic;
 
 /// Rooms at once.
 const ROOMS: usize = 256;
@@ -57,12 +59,13 @@ const JOINS: (f64, f64) = (60.0, 30.0);
 /// How the room is reached.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Addresses to bind and to tell clients; empty: all of this machine's that lead somewhere.
+    /// Addresses to bind and to tell clients; empty: all of this machine's that lead somewhere, also when
+    /// they change.
     pub addresses: Vec<IpAddr>,
     /// More addresses at which clients reach the same ports: a container's host, a router.
     pub node_ips: Vec<IpAddr>,
-    /// Port for media over UDP; 0 takes any.
-    pub udp_port: u16,
+    /// Port for media over UDP; 0 takes any, `None` does without: then there must be TCP.
+    pub udp_port: Option<u16>,
     /// Port for media over TCP; 0 takes any, `None` does without.
     pub tcp_port: Option<u16>,
     /// Whether `/rtc/v1` is served; without it clients take `/rtc`.
@@ -74,7 +77,7 @@ impl Default for Options {
         Self {
             addresses: Vec::new(),
             node_ips: Vec::new(),
-            udp_port: 7882,
+            udp_port: Some(7882),
             tcp_port: Some(7881),
             v1: true,
         }
@@ -85,7 +88,7 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     /// No socket for media.
-    #[error("no address of this machine takes media on UDP port {port}")]
+    #[error("no address of this machine takes media on port {port}")]
     Bind {
         /// Which.
         port: u16,
@@ -162,10 +165,9 @@ impl Endpoint {
             options.tcp_port,
         );
         let media = bound.await.map_err(|source| EndpointError::Bind {
-            port: options.udp_port,
+            port: options.udp_port.or(options.tcp_port).unwrap_or(0),
             source,
         })?;
-        tracing::info!(udp = ?media.udp_candidates, tcp = ?media.tcp_candidates, "media is taken here");
         let (sender, new_rooms) = mpsc::channel(16);
         let shared = Shared {
             keys: Arc::new(keys),
@@ -198,6 +200,11 @@ impl Endpoint {
         Arc::clone(&self.shared.lateness)
     }
 
+    /// What came from people so far.
+    pub fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.shared.media.traffic)
+    }
+
     /// The routes of signalling and of the room's API. Serve it with connection info
     /// (`into_make_service_with_connect_info::<SocketAddr>()`): without, all clients count as one when
     /// joins are limited.
@@ -209,7 +216,9 @@ impl Endpoint {
     /// later.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut sockets = JoinSet::new();
-        self.shared.media.start(&mut sockets);
+        let given = !self.shared.options.addresses.is_empty();
+        let find = (!given).then_some(addresses::own as fn() -> Vec<IpAddr>);
+        sockets.spawn(Arc::clone(&self.shared.media).run(find));
         let mut rooms = JoinSet::new();
         loop {
             tokio::select! {

@@ -126,7 +126,7 @@ pub(super) fn join(
         subscriber_primary: !single,
         ping_interval: PING.0,
         ping_timeout: PING.1,
-        enabled_publish_codecs: vec![codec("audio/opus")],
+        enabled_publish_codecs: vec![codec("audio/opus"), codec("audio/red")],
         ..Default::default()
     })
 }
@@ -198,7 +198,7 @@ pub(super) fn microphone(request: &lk::AddTrackRequest, sid: String) -> lk::Trac
             false => request.stream.chars().take(256).collect(),
         },
         audio_features: features,
-        disable_red: true,
+        disable_red: request.disable_red,
         codecs: vec![lk::SimulcastCodecInfo {
             mime_type: mime.to_owned(),
             cid: request.cid.clone(),

@@ -14,7 +14,7 @@ use tokio::{
 
 use super::JoinError;
 use crate::rtc::peer::{
-    Channels, Datagram, Event, Output, Peer, PeerConfig, Proto, Transmit, Video,
+    Channels, Datagram, Event, Output, Peer, PeerConfig, Proto, Redundancy, Transmit, Video,
 };
 
 /// Tries before the server counts as gone: about 14 s.
@@ -41,6 +41,11 @@ impl Line {
             udp: &udp,
             tcp: &[],
             video: Video::Refuse,
+            // What we send is without; what is sent to us may have it.
+            redundancy: match channels {
+                Channels::Create => Redundancy::Refuse,
+                Channels::Await => Redundancy::Accept,
+            },
             channels,
             max_stun_retransmits: Some(STUN_TRIES),
         };

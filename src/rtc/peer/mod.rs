@@ -23,11 +23,14 @@ use str0m::{
 };
 
 use self::agree::{Change, InFlight};
-use super::sdp::{Direction, Msid};
+use super::{
+    audio::red,
+    sdp::{Direction, Msid},
+};
 
 pub use words::{
-    Channels, Datagram, Event, Label, Mid, Offer, Opus, Output, PeerConfig, PeerError, Proto, Rtp,
-    Sent, Transmit, Video, addressee,
+    Channels, Datagram, Event, Label, Mid, Offer, Opus, Output, PeerConfig, PeerError, Proto,
+    Redundancy, Rtp, Sent, Transmit, Video, addressee,
 };
 
 /// Longest data message, either way: the real server takes 65,535 bytes.
@@ -75,7 +78,7 @@ impl Peer {
     pub fn new(config: &PeerConfig<'_>, now: Instant) -> Self {
         let mut builder = Rtc::builder()
             .clear_codecs()
-            .enable_opus(true, false)
+            .enable_opus(true, config.redundancy == Redundancy::Accept)
             .enable_vp8(config.video == Video::Accept)
             .set_rtp_mode(true)
             .set_rtcp_report_interval_audio(Duration::from_secs(2));
@@ -126,8 +129,18 @@ impl Peer {
         if !media.direction().is_sending() {
             return false;
         }
-        let Some(pt) = media.remote_pts().first().copied() else {
+        let Some(plain) = media.remote_pts().first().copied() else {
             return false;
+        };
+        let mut codecs = self.rtc.codec_config().params().iter();
+        let red = codecs.find(|c| c.pt() == plain).and_then(|c| c.red());
+        let wrapped = match (red, &opus.red) {
+            (Some(pt), Some(payload)) => Some((pt, red::retype(payload, *plain))),
+            _ => None,
+        };
+        let (pt, payload) = match wrapped {
+            Some((pt, Some(payload))) => (pt, payload.into()),
+            _ => (plain, Arc::clone(&opus.payload)),
         };
         let mut direct = self.rtc.direct_api();
         let Some(stream) = direct.stream_tx_by_mid(mid.0, None) else {
@@ -141,7 +154,7 @@ impl Peer {
             ..Default::default()
         };
         stream.write_rtp(
-            RtpWrite::new(pt, (*seq).into(), opus.time, now, Arc::clone(&opus.payload))
+            RtpWrite::new(pt, (*seq).into(), opus.time, now, payload)
                 .marker(opus.talkspurt)
                 .ext_vals(says),
         );
@@ -322,7 +335,10 @@ impl Peer {
         if self.rtc.media(mid)?.kind() != MediaKind::Audio {
             return None;
         }
+        let pt = packet.header.payload_type;
+        let mut codecs = self.rtc.codec_config().params().iter();
         Some(Rtp {
+            red: codecs.any(|c| c.red() == Some(pt)),
             mid: Mid(mid),
             ssrc: *ssrc,
             seq: *packet.seq_no,

@@ -73,6 +73,16 @@ pub enum Video {
     Accept,
 }
 
+/// Whether sound that carries what came before it once more (RED, RFC 2198) is agreed to. Where it is, the
+/// other side's sound comes so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redundancy {
+    /// Not offered, not taken.
+    Refuse,
+    /// Where the other side can do it.
+    Accept,
+}
+
 /// How bytes travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Proto {
@@ -91,6 +101,8 @@ pub struct PeerConfig<'a> {
     pub tcp: &'a [SocketAddr],
     /// Pictures.
     pub video: Video,
+    /// Redundant sound.
+    pub redundancy: Redundancy,
     /// Data channels.
     pub channels: Channels,
     /// Tries before the other side counts as gone; 9 is about 22 s, 4 about 14 s.
@@ -146,8 +158,10 @@ pub struct Rtp {
     pub seq: u64,
     /// Its time in 48 kHz, counted on over 32 bits.
     pub time: u64,
-    /// Opus.
+    /// Opus, or RED with Opus in it.
     pub payload: Arc<[u8]>,
+    /// It is RED.
+    pub red: bool,
     /// How loud, in dBov: 0 is the loudest, -127 silence; `None`: the sender does not say.
     pub level: Option<i8>,
 }
@@ -159,6 +173,8 @@ pub struct Opus {
     pub time: u32,
     /// Opus.
     pub payload: Arc<[u8]>,
+    /// The same as RED, with older packets before it: sent instead to who takes it.
+    pub red: Option<Arc<[u8]>>,
     /// The first after a pause.
     pub talkspurt: bool,
     /// How loud, in dBov.

@@ -39,7 +39,8 @@ use crate::{
         FRAME,
         pacing::{Lateness, Pace},
         peer::{
-            Channels, Datagram, Event, Label, Opus, Output, Peer, PeerConfig, Proto, Rtp, Video,
+            Channels, Datagram, Event, Label, Opus, Output, Peer, PeerConfig, Proto, Redundancy,
+            Rtp, Video,
         },
         sdp::Msid,
     },
@@ -280,6 +281,7 @@ impl Side {
             udp: &[address],
             tcp: &[],
             video: Video::Refuse,
+            redundancy: Redundancy::Refuse,
             channels,
             max_stun_retransmits: None,
         };
@@ -476,6 +478,7 @@ impl Person {
             let opus = Opus {
                 time: (self.frames * 960) as u32,
                 payload,
+                red: None,
                 talkspurt: false,
                 level: None,
             };

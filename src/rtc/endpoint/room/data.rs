@@ -109,7 +109,13 @@ impl Room {
         }
     }
 
-    pub(super) fn data(&mut self, id: u64, channel: Label, bytes: &[u8], now: Instant) {
+    pub(in crate::rtc::endpoint) fn data(
+        &mut self,
+        id: u64,
+        channel: Label,
+        bytes: &[u8],
+        now: Instant,
+    ) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };

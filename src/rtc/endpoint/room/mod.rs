@@ -240,7 +240,7 @@ impl Room {
         }
     }
 
-    fn take(&mut self, input: Input) {
+    pub(super) fn take(&mut self, input: Input) {
         let now = Instant::now();
         match input {
             Input::Join(join) => self.join(*join, now),
@@ -264,7 +264,13 @@ impl Room {
         }
     }
 
-    fn request(&mut self, id: u64, message: signal_request::Message, now: Instant) {
+    /// The session of the person with this identity.
+    pub(super) fn number_of(&self, identity: &str) -> Option<u64> {
+        let mut sessions = self.sessions.values();
+        Some(sessions.find(|s| s.person.identity == identity)?.id)
+    }
+
+    pub(super) fn request(&mut self, id: u64, message: signal_request::Message, now: Instant) {
         use signal_request::Message as Ask;
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
@@ -317,7 +323,7 @@ impl Room {
     }
 
     /// Lets every session do what is due, until none has anything more to do now.
-    fn settle(&mut self, now: Instant) {
+    pub(super) fn settle(&mut self, now: Instant) {
         for _ in 0..8 {
             let mut seen = Vec::new();
             for session in self.sessions.values_mut() {

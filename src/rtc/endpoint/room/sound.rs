@@ -1,7 +1,10 @@
 //! Who hears whom: microphones that are published, their packets on the way to the house and to the
 //! others, the assistant's voice on its way to everybody, and who is heard to speak.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use livekit_protocol as lk;
 use lk::signal_response::Message;
@@ -11,7 +14,7 @@ use crate::{
     audio::{Hz24k, Pcm},
     rtc::{
         FRAME, Identity, RoomEvent,
-        audio::{Hearing, Outgoing},
+        audio::{Hearing, Outgoing, red},
         endpoint::{keys, media::Packet, session::Mic, words},
         peer::{Opus, Rtp},
         sdp::Msid,
@@ -104,7 +107,7 @@ impl Room {
         self.tell(RoomEvent::Muted(who, mute.muted));
     }
 
-    pub(super) fn packet(&mut self, packet: &Packet, now: Instant) {
+    pub(in crate::rtc::endpoint) fn packet(&mut self, packet: &Packet, now: Instant) {
         if let Some(session) = self.sessions.get_mut(&packet.session) {
             session.take_packet(packet, now);
         }
@@ -132,11 +135,29 @@ impl Room {
         if mic.info.muted {
             return;
         }
-        mic.hearing.push(rtp.seq, rtp.time, &rtp.payload, now);
+        let traffic = &self.media.traffic;
+        traffic.sound.fetch_add(1, Ordering::Relaxed);
+        traffic
+            .redundant
+            .fetch_add(u64::from(rtp.red), Ordering::Relaxed);
+        let (payload, red) = match rtp.red {
+            true => {
+                mic.hearing.push_red(rtp.seq, rtp.time, &rtp.payload, now);
+                let Some(own) = red::own(&rtp.payload) else {
+                    return;
+                };
+                (own.into(), Some(rtp.payload))
+            }
+            false => {
+                mic.hearing.push(rtp.seq, rtp.time, &rtp.payload, now);
+                (rtp.payload, None)
+            }
+        };
         let track = mic.info.sid.clone();
         let opus = Opus {
             time: rtp.time as u32,
-            payload: rtp.payload,
+            payload,
+            red,
             talkspurt: false,
             level: rtp.level,
         };
@@ -145,7 +166,7 @@ impl Room {
         }
     }
 
-    pub(super) fn tick(&mut self, now: Instant) {
+    pub(in crate::rtc::endpoint) fn tick(&mut self, now: Instant) {
         self.ticks += 1;
         let mut heard = Vec::new();
         for session in self.sessions.values_mut() {
@@ -188,6 +209,7 @@ impl Room {
         let opus = Opus {
             time: packet.time as u32,
             payload: Arc::clone(&packet.payload),
+            red: None,
             talkspurt: packet.talkspurt,
             level: Some(packet.level),
         };

@@ -28,7 +28,9 @@ use super::{
 };
 use crate::rtc::{
     audio::Hearing,
-    peer::{Channels, Datagram, Event, Label, Mid, Output, Peer, PeerConfig, Rtp, Video},
+    peer::{
+        Channels, Datagram, Event, Label, Mid, Output, Peer, PeerConfig, Redundancy, Rtp, Video,
+    },
     sdp::{Direction, Msid},
     texts::Reader,
 };
@@ -137,11 +139,13 @@ impl Session {
             single,
             out,
         } = arrival;
+        let sockets = media.sockets();
         let peer = |video, channels| {
             let config = PeerConfig {
-                udp: &media.udp_candidates,
-                tcp: &media.tcp_candidates,
+                udp: &sockets.udp_candidates,
+                tcp: &sockets.tcp_candidates,
                 video,
+                redundancy: Redundancy::Accept,
                 channels,
                 max_stun_retransmits: None,
             };

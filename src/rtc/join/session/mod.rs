@@ -450,8 +450,17 @@ impl<'a> Session<'a> {
             self.ears.insert(packet.mid, ear);
         }
         if let Some(ear) = self.ears.get_mut(&packet.mid) {
-            ear.hearing
-                .push(packet.seq, packet.time, &packet.payload, now);
+            let take = match packet.red {
+                true => Hearing::push_red,
+                false => Hearing::push,
+            };
+            take(
+                &mut ear.hearing,
+                packet.seq,
+                packet.time,
+                &packet.payload,
+                now,
+            );
         }
     }
 
@@ -473,6 +482,7 @@ impl<'a> Session<'a> {
             // server sees it run backwards.
             time: self.time_base.wrapping_add(packet.time as u32),
             payload: packet.payload,
+            red: None,
             talkspurt: packet.talkspurt,
             level: Some(packet.level),
         };
