@@ -3,7 +3,7 @@
 
 use std::{
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -32,7 +32,7 @@ use crate::{
     },
     models::Store,
     room,
-    session::{Clock, Ear, EarConfig, EarModels, Engines, SessionConfig, Setting},
+    session::{Clock, Ear, EarConfig, EarModels, Engines, Replies, SessionConfig, Setting},
     settings::{LlmProvider, Settings},
     stt::{Language, Stt, WhisperConfig, WhisperStt},
     telemetry,
@@ -56,6 +56,8 @@ pub struct App {
     /// Who answers, and how to get a better one.
     sentence: String,
     turned: Option<watch::Receiver<Turned>>,
+    /// Judges pauses, for all conversations; loaded for the first.
+    turn_end: Mutex<Option<SmartTurn>>,
     /// What goes on after the start; ends with the app.
     _warming: JoinSet<()>,
 }
@@ -110,9 +112,15 @@ impl App {
         Ok(Self {
             settings,
             runtime,
-            engines: Engines { stt, llm, tts },
+            engines: Engines {
+                stt,
+                llm,
+                tts,
+                replies: Replies::default(),
+            },
             sentence,
             turned,
+            turn_end: Mutex::default(),
             _warming: warming,
         })
     }
@@ -130,6 +138,7 @@ impl App {
             engines,
             sentence: String::new(),
             turned: None,
+            turn_end: Mutex::default(),
             _warming: JoinSet::new(),
         })
     }
@@ -196,15 +205,17 @@ impl App {
             history: history_limits(settings),
             voice: settings.voice.clone(),
             speed: settings.speed,
-            clauses: Arc::new(move || Clauses::new(dictionary.clone())),
+            clauses: {
+                // On a processor Kokoro is hardly faster than it is heard.
+                let hurried = self.runtime.device() == Device::Cpu;
+                Arc::new(move || match Clauses::new(dictionary.clone()) {
+                    clauses if hurried => clauses.hurried(),
+                    clauses => clauses,
+                })
+            },
             clock: Clock::Runtime,
         };
-        let turn_end = SmartTurn::load(
-            &self.runtime,
-            &Store::new(&settings.models_dir)
-                .path("smart-turn-v3.2")
-                .join("smart-turn-v3.2-cpu.onnx"),
-        )?;
+        let turn_end = self.turn_end()?;
         Ok(Setting {
             config,
             engines: self.engines.clone(),
@@ -220,6 +231,21 @@ impl App {
                 },
             ),
         })
+    }
+}
+
+impl App {
+    fn turn_end(&self) -> Result<SmartTurn, Failure> {
+        // Held while it is loaded: who comes at the same time waits for the same one.
+        let mut shared = self.turn_end.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = &*shared {
+            return Ok(model.clone());
+        }
+        let file = Store::new(&self.settings.models_dir)
+            .path("smart-turn-v3.2")
+            .join("smart-turn-v3.2-cpu.onnx");
+        let model = SmartTurn::load(&self.runtime, &file)?;
+        Ok(shared.insert(model).clone())
     }
 }
 

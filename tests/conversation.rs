@@ -8,7 +8,9 @@ use caal::{
     endpoint::{EndpointConfig, SmartTurn},
     llm::{ChatRequest, Delta, Llm, LlmError, history::Limits},
     local::file::{self, Answer, Options, Speed},
-    session::{Clock, Ear, EarConfig, EarModels, Effect, Engines, SessionConfig, Setting, Watch},
+    session::{
+        Clock, Ear, EarConfig, EarModels, Effect, Engines, Replies, SessionConfig, Setting, Watch,
+    },
     stt::{Language, TranscribeRequest, WhisperConfig, WhisperStt},
     tts::{Clauses, Dictionary, KokoroConfig, KokoroTts},
     turn::{Activation, Duplex, TurnConfig},
@@ -48,6 +50,7 @@ fn engines() -> &'static Engines {
             stt: Arc::new(stt),
             llm: Arc::new(Parrot),
             tts: Arc::new(tts),
+            replies: Replies::default(),
         }
     })
 }

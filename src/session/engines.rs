@@ -1,7 +1,10 @@
 //! What a session is built from: the engines it asks and the models its ear needs, all behind their
 //! ports. `app` fills these; nothing here knows a concrete model.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use crate::{
     endpoint::TurnEndModel, llm::Llm, stt::Stt, tts::Tts, vad::SpeechModel, wake::WakeModel,
@@ -16,6 +19,36 @@ pub struct Engines {
     pub llm: Arc<dyn Llm>,
     /// Words to sound.
     pub tts: Arc<dyn Tts>,
+    /// The replies that they are working on.
+    pub replies: Replies,
+}
+
+/// How many replies are being made, in all sessions over the same engines: nobody waits behind an
+/// answer that may not be wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Replies(Arc<AtomicUsize>);
+
+impl Replies {
+    /// None is being made.
+    pub(super) fn idle(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    /// One more, until what is given back is dropped.
+    pub(super) fn begin(&self) -> Busy {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Busy(self.0.clone())
+    }
+}
+
+/// A reply that is being made.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<AtomicUsize>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The models of one microphone stream. They keep state, so every session has its own.

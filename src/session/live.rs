@@ -1,13 +1,47 @@
-//! The one live reply, as its session keeps book of it: what was made, and what was heard.
+//! The one live reply, as its session keeps book of it: what was made, and what was heard. And the one
+//! that is made in advance, of which nobody knows.
 
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::AbortHandle,
+};
 
-use super::timings::{Marks, TurnTimings};
+use super::{
+    reply::Spoken,
+    timings::{Marks, TurnTimings},
+};
 use crate::{
     audio::{Hz24k, SamplePos},
     tts::{Clause, align},
-    turn::{ReplyId, TurnId},
+    turn::{ReplyId, Take, TurnId},
 };
+
+/// The work on a reply. Dropped, it ends, and with it whatever it had to say.
+#[derive(Debug)]
+pub(super) struct Making {
+    pub(super) task: AbortHandle,
+    /// What it says; `None` after the last of it.
+    pub(super) spoken: Option<mpsc::Receiver<Spoken>>,
+    /// Tells it how much was played.
+    pub(super) played: watch::Sender<u64>,
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// An answer that is made before the turn is over. It waits when the channel of its sound is full.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) take: Take,
+    /// The words it answers.
+    pub(super) text: String,
+    /// The same as the model got them.
+    pub(super) framed: String,
+    pub(super) making: Making,
+}
 
 /// See the module's text.
 #[derive(Debug)]
@@ -23,25 +57,23 @@ pub(super) struct LiveReply {
     pub(super) ended: bool,
     /// The listener hears it, or has.
     pub(super) audible: bool,
-    pub(super) task: AbortHandle,
+    pub(super) making: Making,
     /// Those of the answer itself, with their samples so far.
     clauses: Vec<(Clause, u64)>,
     /// The sound that comes belongs to the last of [`Self::clauses`], not to an apology.
     kept: bool,
-    played: watch::Sender<u64>,
 }
 
 impl LiveReply {
-    /// A reply about to begin; its task is filled in by the function that is given back. The
-    /// receiver tells the task how much was played.
+    /// A reply of which nothing was heard yet.
     pub(super) fn new(
         id: ReplyId,
         turn: Option<TurnId>,
         user: Option<String>,
         marks: Marks,
-    ) -> (impl FnOnce(AbortHandle) -> Self, watch::Receiver<u64>) {
-        let (played, receiver) = watch::channel(0);
-        let live = move |task| Self {
+        making: Making,
+    ) -> Self {
+        Self {
             id,
             turn,
             user,
@@ -49,12 +81,10 @@ impl LiveReply {
             sounded: false,
             ended: false,
             audible: false,
-            task,
+            making,
             clauses: Vec::new(),
             kept: false,
-            played,
-        };
-        (live, receiver)
+        }
     }
 
     /// The sound that comes from now on says `clause`; `kept` unless it is an apology.
@@ -74,7 +104,7 @@ impl LiveReply {
     }
 
     pub(super) fn played(&self, until: SamplePos<Hz24k>) {
-        self.played.send_replace(until.samples());
+        self.making.played.send_replace(until.samples());
     }
 
     /// The words of the answer that were heard, up to the last whole one.
@@ -83,7 +113,7 @@ impl LiveReply {
             .clauses
             .iter()
             .map(|(clause, samples)| (clause, *samples));
-        align::heard(clauses, *self.played.borrow())
+        align::heard(clauses, *self.making.played.borrow())
     }
 
     pub(super) fn timings(&self) -> TurnTimings {

@@ -17,7 +17,7 @@ mod seat;
 mod timings;
 
 pub use ear::{Ear, EarConfig};
-pub use engines::{EarModels, Engines};
+pub use engines::{EarModels, Engines, Replies};
 pub use io::{EarEvent, Effect, Event};
 pub use pace::Clock;
 pub use playout::{FRAME, Playout, PlayoutEvent};
@@ -31,7 +31,7 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{AbortHandle, JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -39,9 +39,9 @@ use tracing::{Instrument, info, info_span, warn};
 
 use self::{
     clip::Clip,
-    live::LiveReply,
+    live::{LiveReply, Making, Prepared},
     pace::Pace,
-    reply::{Reply, Script, Spoken, Voice, What},
+    reply::{Reply, Script, Spoken, Voice},
 };
 use crate::{
     audio::{Hz16k, Pcm, SamplePos},
@@ -100,6 +100,10 @@ enum Work {
     Judge(Take),
 }
 
+/// Messages that a reply may be ahead of its session. A reply in advance stops here: three to four
+/// seconds of sound.
+const SPOKEN: usize = 8;
+
 /// What a session still owes its room.
 enum Owed {
     Time(At),
@@ -121,6 +125,8 @@ pub struct Session {
     marks: Marks,
     turn: Option<TurnId>,
     live: Option<LiveReply>,
+    /// An answer to what may be the whole question.
+    prepared: Option<Prepared>,
     work: HashMap<Work, AbortHandle>,
     tasks: JoinSet<Done>,
     owed: Option<Owed>,
@@ -151,6 +157,7 @@ impl Session {
             marks: Marks::default(),
             turn: None,
             live: None,
+            prepared: None,
             work: HashMap::new(),
             tasks: JoinSet::new(),
             owed: None,
@@ -162,10 +169,8 @@ impl Session {
     /// Runs until `stop` is cancelled, `events` ends, or the room no longer takes `effects`.
     pub async fn run(mut self, mut events: mpsc::Receiver<Event>, effects: mpsc::Sender<Effect>) {
         let stop = self.stop.clone();
-        // When full the reply waits: the session takes from it whenever it is not sending.
-        let (spoken_tx, mut spoken) = mpsc::channel(8);
         let gone = loop {
-            if self.drain(&spoken_tx, &effects).await.is_err() {
+            if self.drain(&effects).await.is_err() {
                 break true;
             }
             let engaged = self.config.clock == Clock::Driven && self.engaged();
@@ -183,7 +188,7 @@ impl Session {
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     self.finished(done);
                 }
-                Some(message) = spoken.recv() => {
+                message = said(&mut self.live), if speaks(&self.live) => {
                     if self.spoken(message, &effects).await.is_err() {
                         break true;
                     }
@@ -333,31 +338,38 @@ impl Session {
 
     async fn spoken(
         &mut self,
-        Spoken { reply, what }: Spoken,
+        message: Option<Spoken>,
         effects: &mpsc::Sender<Effect>,
     ) -> Result<(), Gone> {
         let mark = self.pace.mark();
-        let Some(live) = self.live.as_mut().filter(|live| live.id == reply) else {
-            return Ok(()); // its reply was cancelled while this was under way
+        let Some(live) = self.live.as_mut() else {
+            return Ok(());
         };
-        let effect = match what {
-            What::FirstToken => {
+        let Some(message) = message else {
+            // It has said all, or its task has panicked: then a deadline comes.
+            live.making.spoken = None;
+            live.ended = true;
+            return Ok(());
+        };
+        let reply = live.id;
+        let effect = match message {
+            Spoken::FirstToken => {
                 live.marks.first_token.get_or_insert(mark);
                 return Ok(());
             }
-            What::Clause { clause, kept } => {
+            Spoken::Clause { clause, kept } => {
                 live.marks.first_clause.get_or_insert(mark);
                 let text = clause.text.clone();
                 live.clause(clause, kept);
                 Effect::Saying { reply, text }
             }
-            What::Sound(sound) => {
+            Spoken::Sound(sound) => {
                 live.marks.first_sound.get_or_insert(mark);
                 live.sound(sound.len());
                 Effect::Play { reply, sound }
             }
-            What::Trouble(why) => Effect::Trouble(why),
-            What::End => {
+            Spoken::Trouble(why) => Effect::Trouble(why),
+            Spoken::End => {
                 live.ended = true;
                 Effect::PlayEnd { reply }
             }
@@ -406,23 +418,16 @@ impl Session {
                     "a task of the session has ended"
                 );
                 self.work.retain(|_, task| !task.is_finished());
-                if let Some(live) = self.live.as_mut().filter(|live| live.task.is_finished()) {
-                    live.ended = true;
-                }
             }
         }
     }
 
-    async fn drain(
-        &mut self,
-        spoken: &mpsc::Sender<Spoken>,
-        effects: &mpsc::Sender<Effect>,
-    ) -> Result<(), Gone> {
+    async fn drain(&mut self, effects: &mpsc::Sender<Effect>) -> Result<(), Gone> {
         if let Some(hearing) = self.hearing.take() {
             send(effects, hearing).await?;
         }
         while let Some(output) = self.machine.poll_output() {
-            self.perform(output, spoken, effects).await?;
+            self.perform(output, effects).await?;
         }
         Ok(())
     }
@@ -430,7 +435,6 @@ impl Session {
     async fn perform(
         &mut self,
         output: Output,
-        spoken: &mpsc::Sender<Spoken>,
         effects: &mpsc::Sender<Effect>,
     ) -> Result<(), Gone> {
         match output {
@@ -445,7 +449,11 @@ impl Session {
                 self.drop_work(|take| take.turn == turn);
                 self.clip.take_if(|clip| clip.turn == turn);
             }
-            Output::Forget { take } => self.drop_work(|t| t == take),
+            Output::Forget { take } => {
+                self.prepared.take_if(|prepared| prepared.take == take);
+                self.drop_work(|t| t == take);
+            }
+            Output::Prepare { take, text } => self.prepare(take, text),
             Output::JudgeTurnEnd { take } => self.judge(take),
             Output::Transcribe { take } => self.transcribe(take),
             Output::TurnOver { turn } => {
@@ -453,7 +461,7 @@ impl Session {
                 self.marks.endpoint = Some(self.pace.mark());
             }
             Output::StartReply { reply, prompt } => {
-                self.start(reply, prompt, spoken, effects).await?;
+                self.start(reply, prompt, effects).await?;
             }
             Output::Cancel { reply, why } => {
                 info!(reply = reply.0, ?why, "reply cancelled");
@@ -517,15 +525,15 @@ impl Session {
         &mut self,
         id: ReplyId,
         prompt: Prompt,
-        spoken: &mpsc::Sender<Spoken>,
         effects: &mpsc::Sender<Effect>,
     ) -> Result<(), Gone> {
+        let prepared = self.prepared.take();
         let mut marks = Marks {
             transcript: Some(self.pace.mark()),
             ..Marks::default()
         };
         let mut turn = None;
-        let (script, user) = match prompt {
+        let (making, user) = match prompt {
             Prompt::User(text) => {
                 turn = self.turn.take();
                 if turn.is_some() {
@@ -534,40 +542,75 @@ impl Session {
                         ..self.marks
                     };
                 }
-                let framed = (self.config.frame)(&text);
+                let (making, framed) = match prepared.filter(|prepared| prepared.text == text) {
+                    Some(Prepared { framed, making, .. }) => (making, framed),
+                    None => {
+                        let framed = (self.config.frame)(&text);
+                        (self.make(self.asked(&framed)), framed)
+                    }
+                };
                 send(effects, Effect::UserSaid { turn, text }).await?;
-                // Into the history only when its answer is heard: until then the machine carries it.
-                let mut asked = self.history.clone();
-                asked.user_said(&framed);
-                (
-                    Script::Ask(asked.request(&(self.config.system)())),
-                    Some(framed),
-                )
+                (making, Some(framed))
             }
-            Prompt::Verbatim(text) => (Script::Verbatim(text), None),
-            Prompt::Apology(trouble) => (Script::Apology(trouble), None),
+            Prompt::Verbatim(text) => (self.make(Script::Verbatim(text)), None),
+            Prompt::Apology(trouble) => (self.make(Script::Apology(trouble)), None),
         };
-        let (live, played) = LiveReply::new(id, turn, user, marks);
+        self.live = Some(LiveReply::new(id, turn, user, marks, making));
+        Ok(())
+    }
+
+    /// Begins an answer that may be wanted soon, unless somebody is being answered: what may be for
+    /// nothing takes nobody's time.
+    fn prepare(&mut self, take: Take, text: String) {
+        self.prepared = None;
+        if !self.engines.replies.idle() {
+            return;
+        }
+        let framed = (self.config.frame)(&text);
+        let making = self.make(self.asked(&framed));
+        self.prepared = Some(Prepared {
+            take,
+            text,
+            framed,
+            making,
+        });
+    }
+
+    /// The question as the model gets it. Into the history only when its answer is heard: until then
+    /// the machine carries it.
+    fn asked(&self, framed: &str) -> Script {
+        let mut asked = self.history.clone();
+        asked.user_said(framed);
+        Script::Ask(asked.request(&(self.config.system)()))
+    }
+
+    /// The work on a reply, under way.
+    fn make(&mut self, script: Script) -> Making {
+        let (played, watched) = watch::channel(0);
+        let (out, spoken) = mpsc::channel(SPOKEN);
         let work = Reply {
-            id,
             engines: self.engines.clone(),
             voice: Voice {
                 name: self.config.voice.clone(),
                 speed: self.config.speed,
                 clauses: self.config.clauses.clone(),
             },
-            played,
-            out: spoken.clone(),
+            played: watched,
+            out,
+            _busy: self.engines.replies.begin(),
         };
         let task = self.tasks.spawn(
             async move {
                 work.run(script).await;
                 Done::Replied
             }
-            .instrument(info_span!("reply", reply = id.0)),
+            .instrument(info_span!("reply")),
         );
-        self.live = Some(live(task));
-        Ok(())
+        Making {
+            task,
+            spoken: Some(spoken),
+            played,
+        }
     }
 
     /// The live reply is over: its work ends, and what was heard of it goes into the history.
@@ -575,7 +618,6 @@ impl Session {
         let Some(live) = self.live.take() else {
             return Ok(());
         };
-        live.task.abort();
         if !live.audible {
             return Ok(());
         }
@@ -594,6 +636,20 @@ impl Session {
             },
         )
         .await
+    }
+}
+
+/// Whether `live` may still say something.
+fn speaks(live: &Option<LiveReply>) -> bool {
+    live.as_ref()
+        .is_some_and(|live| live.making.spoken.is_some())
+}
+
+/// The next that `live` says; for ever nothing where [`speaks`] says no.
+async fn said(live: &mut Option<LiveReply>) -> Option<Spoken> {
+    match live.as_mut().and_then(|live| live.making.spoken.as_mut()) {
+        Some(spoken) => spoken.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -14,13 +14,13 @@ use tokio::{
 };
 use tracing::{Instrument, info_span, warn};
 
-use super::engines::Engines;
+use super::engines::{Busy, Engines};
 use crate::{
     audio::{Hz24k, Pcm, SamplePos},
     fault::Fault,
     llm::{ChatRequest, Delta},
     tts::{Clause, Clauses, SpeakRequest},
-    turn::{ReplyId, Trouble},
+    turn::Trouble,
 };
 
 /// How far speech may be ahead of the listener: less is thrown away when the user cuts in.
@@ -43,15 +43,9 @@ pub(super) enum Script {
     Apology(Trouble),
 }
 
-/// A message of a reply to its session. All carry the id: a message of a dead reply is dropped.
+/// A message of a reply to its session, on a channel of its own: with the reply its messages are gone.
 #[derive(Debug)]
-pub(super) struct Spoken {
-    pub(super) reply: ReplyId,
-    pub(super) what: What,
-}
-
-#[derive(Debug)]
-pub(super) enum What {
+pub(super) enum Spoken {
     /// The language model's first characters.
     FirstToken,
     /// The sound that follows says this.
@@ -75,13 +69,15 @@ pub(super) struct Voice {
 
 /// One reply's work.
 pub(super) struct Reply {
-    pub(super) id: ReplyId,
     pub(super) engines: Engines,
     pub(super) voice: Voice,
     /// Samples played so far.
     pub(super) played: watch::Receiver<u64>,
-    /// The session drains this at once; bounded so that a stuck session stops the work.
+    /// When full the work waits: for a session that is stuck, or one that does not know yet whether
+    /// the answer is wanted.
     pub(super) out: mpsc::Sender<Spoken>,
+    /// Kept to the end of the work.
+    pub(super) _busy: Busy,
 }
 
 /// A clause on its way from words to sound.
@@ -100,7 +96,7 @@ impl Reply {
         let (ready, clauses) = mpsc::channel(CLAUSES);
         let (read, spoken) = future::join(self.read(script, ready), self.speak(clauses)).await;
         if read.is_ok() && spoken.is_ok() {
-            let _ = self.say(What::End).await; // the session is gone: so is its need
+            let _ = self.say(Spoken::End).await; // the session is gone: so is its need
         }
     }
 
@@ -134,15 +130,15 @@ impl Reply {
             match deltas.next().instrument(info_span!("llm")).await {
                 Some(Ok(Delta::Text(text))) => {
                     if std::mem::take(&mut first) {
-                        self.say(What::FirstToken).await?;
+                        self.say(Spoken::FirstToken).await?;
                     }
                     let clauses = cutter.push(&text);
                     said_anything |= !clauses.is_empty();
                     send(ready, clauses, true).await?;
                 }
                 Some(Err(error)) => {
-                    warn!(%error, fault = ?error.fault(), reply = self.id.0, "no (more) answer");
-                    self.say(What::Trouble(error.to_string())).await?;
+                    warn!(%error, fault = ?error.fault(), "no (more) answer");
+                    self.say(Spoken::Trouble(error.to_string())).await?;
                     break Some(Trouble::Failed(error.fault()));
                 }
                 None => break None,
@@ -153,8 +149,8 @@ impl Reply {
         send(ready, rest, true).await?;
         if trouble.is_none() && !said_anything {
             let why = "the language model gave an empty answer; ask again, or try another model";
-            warn!(reply = self.id.0, "the language model gave an empty answer");
-            self.say(What::Trouble(why.to_owned())).await?;
+            warn!("the language model gave an empty answer");
+            self.say(Spoken::Trouble(why.to_owned())).await?;
             return Ok(Some(Trouble::Failed(Fault::Internal)));
         }
         Ok(trouble)
@@ -167,7 +163,7 @@ impl Reply {
         let mut cost = Cost::default();
         while let Some(Ready { clause, kept }) = clauses.recv().await {
             if clause.spoken.is_empty() {
-                self.say(What::Clause { clause, kept }).await?; // an emoji, say
+                self.say(Spoken::Clause { clause, kept }).await?; // an emoji, say
                 continue;
             }
             let ahead = cost.ahead(clause.spoken.len());
@@ -182,20 +178,20 @@ impl Reply {
                 pause: clause.pause,
             };
             let letters = clause.spoken.len();
-            self.say(What::Clause { clause, kept }).await?;
+            self.say(Spoken::Clause { clause, kept }).await?;
             let started = Instant::now();
             let mut sound = self.engines.tts.speak(request);
             while let Some(piece) = sound.next().instrument(info_span!("tts")).await {
                 match piece {
                     Ok(piece) => {
                         made += piece.len() as u64;
-                        self.say(What::Sound(piece)).await?;
+                        self.say(Spoken::Sound(piece)).await?;
                     }
                     // No apology: the voice is what failed.
                     Err(error) => {
-                        warn!(%error, fault = ?error.fault(), reply = self.id.0, "no voice");
-                        self.say(What::Trouble(error.to_string())).await?;
-                        return self.say(What::End).await.and(Err(Gone));
+                        warn!(%error, fault = ?error.fault(), "no voice");
+                        self.say(Spoken::Trouble(error.to_string())).await?;
+                        return self.say(Spoken::End).await.and(Err(Gone));
                     }
                 }
             }
@@ -204,12 +200,8 @@ impl Reply {
         Ok(())
     }
 
-    async fn say(&self, what: What) -> Result<(), Gone> {
-        let reply = self.id;
-        self.out
-            .send(Spoken { reply, what })
-            .await
-            .map_err(|_| Gone)
+    async fn say(&self, message: Spoken) -> Result<(), Gone> {
+        self.out.send(message).await.map_err(|_| Gone)
     }
 }
 

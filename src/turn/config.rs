@@ -34,9 +34,6 @@ pub struct TurnConfig {
     pub default_wait: Duration,
     /// The longest silence that any judgement may ask for.
     pub max_wait: Duration,
-    /// Silence after which the words so far are transcribed ahead of the decision, unless a
-    /// judgement starts that earlier. Hides the transcription in the wait.
-    pub draft_after: Duration,
     /// The longest turn, pauses included; then what is there is transcribed.
     pub max_turn: Duration,
     /// A turn with less speech than this, counted from the moment at which speech was certain, is
@@ -65,7 +62,6 @@ impl Default for TurnConfig {
             duplex: Duplex::Half,
             default_wait: Duration::from_millis(700),
             max_wait: Duration::from_secs(3),
-            draft_after: Duration::from_millis(450),
             max_turn: Duration::from_secs(60),
             min_speech: Duration::from_millis(60),
             barge_in_delay: Duration::from_millis(500),

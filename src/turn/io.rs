@@ -119,6 +119,15 @@ pub enum Output {
         /// Which.
         take: Take,
     },
+    /// `text` will be asked if the user has nothing to add. The answer may be begun, as long as nobody
+    /// hears of it: [`Output::StartReply`] follows with the same words, or [`Output::Forget`] or
+    /// other words, and then it was for nothing.
+    Prepare {
+        /// The turn as it stands.
+        take: Take,
+        /// The words of [`Prompt::User`].
+        text: String,
+    },
     /// The user's turn is over.
     TurnOver {
         /// Which.

@@ -33,6 +33,10 @@ use crate::{clock::At, fault::Fault};
 /// Announcements that wait for the floor. When full the oldest is dropped: news goes stale.
 const MAX_ANNOUNCEMENTS: usize = 16;
 
+/// Pauses of one turn whose words are worth an answer in advance. Who makes more of them is thinking
+/// aloud, and every answer would be thrown away.
+const MOST_PREPARED: u32 = 3;
+
 /// How much longer to stay awake after a noise without words. Short, so that a noisy room does not
 /// keep the assistant awake.
 const GRACE: Duration = Duration::from_secs(2);
@@ -72,7 +76,8 @@ impl Turn {
 /// The transcription that runs ahead of the decision.
 #[derive(Clone, Debug)]
 enum Draft {
-    Due(At),
+    /// Nothing worth transcribing was said yet.
+    None,
     Asked,
     Words(String),
     Failed(Fault),
@@ -213,11 +218,6 @@ impl TurnMachine {
             State::Asleep => None,
             State::Awake { until } => *until,
             State::Hearing { turn } => Some(turn.ceiling),
-            State::Settling {
-                until,
-                draft: Draft::Due(at),
-                ..
-            } => Some(*until.min(at)),
             State::Settling { until, .. }
             | State::Transcribing { until, .. }
             | State::Thinking { until, .. }
@@ -290,7 +290,7 @@ impl TurnMachine {
             }
             (Hearing { turn }, Input::Tick) if now >= turn.ceiling => {
                 self.emit(Output::TurnOver { turn: turn.id });
-                self.transcribing(now, turn, Draft::Due(now))
+                self.transcribing(now, turn, Draft::None)
             }
 
             (Settling { turn, .. }, Input::SpeechStarted) => {
@@ -309,12 +309,6 @@ impl TurnMachine {
                 Input::TurnEnd { take, wait },
             ) if take == turn.take() => {
                 let until = silent_since + wait.min(self.config.max_wait);
-                // The user seems to be done: no need to wait with the words.
-                let early = wait <= self.config.default_wait;
-                let draft = match draft {
-                    Draft::Due(_) if early => self.transcribe(&turn),
-                    draft => draft,
-                };
                 self.settled(
                     now,
                     Settling {
@@ -333,12 +327,15 @@ impl TurnMachine {
                     draft: Draft::Asked,
                 },
                 Input::Transcript { take, text },
-            ) if take == turn.take() => Settling {
-                turn,
-                silent_since,
-                until,
-                draft: Draft::Words(text),
-            },
+            ) if take == turn.take() => {
+                self.prepare(&turn, &text);
+                Settling {
+                    turn,
+                    silent_since,
+                    until,
+                    draft: Draft::Words(text),
+                }
+            }
             (
                 Settling {
                     turn,

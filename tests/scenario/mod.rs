@@ -49,6 +49,72 @@ async fn a_question_is_answered_as_fast_as_its_parts_allow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_may_go_on_is_answered_meanwhile_and_heard_when_it_does_not() {
+    let told = question().with(|s| s.complete = Some(0.1)).play().await;
+    assert_eq!(
+        told.log,
+        [
+            "     0 attend Speech",
+            "     0 show listening",
+            "  3516 user: what time is it",
+            "  3516 show thinking",
+            "  3516 saying: It is noon.",
+            "  3516 play 1 910ms",
+            "  3516 end 1",
+            "  3520 took Some(1504): endpoint 1500 stt 0 llm 0 clause 0 tts 0 playout 4",
+            "  3520 show speaking",
+            "  4420 said: It is noon.",
+            "  4420 show listening",
+        ],
+    );
+    assert_eq!(told.requests.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_in_advance_is_thrown_away_unheard_when_the_user_goes_on() {
+    let told = Story::new()
+        .with(|s| s.complete = Some(0.1))
+        .says(500, 2_000, "turn on the")
+        .says(3_200, 4_500, "kitchen light")
+        .play()
+        .await;
+    let asked: Vec<_> = told.requests.iter().map(asked).collect();
+    assert_eq!(asked, ["turn on the", "turn on the kitchen light"]);
+    assert_eq!(told.count("user:"), 1, "{}", told.text());
+    told.has("user: turn on the kitchen light");
+    assert_eq!(told.count("saying:"), 1, "{}", told.text());
+    let history = &told.requests[1].messages;
+    assert!(
+        !history.iter().any(|m| matches!(m, Message::Assistant(_))),
+        "{history:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_behind_an_answer_in_advance() {
+    let other = question().with(|s| s.llm = Behaviour::Hangs);
+    let (events, events_rx) = mpsc::channel(16);
+    let (effects_tx, mut effects) = mpsc::channel(16);
+    let stop = CancellationToken::new();
+    let mut tasks = tokio::task::JoinSet::new();
+    let session = Session::new(other.config(), other.engines(), None, stop.clone());
+    tasks.spawn(session.run(events_rx, effects_tx));
+    events.send(Event::Typed("hello".to_owned())).await.unwrap();
+    while effects.recv().await != Some(Effect::Show(Phase::Thinking)) {}
+    let told = question()
+        .with(|s| {
+            s.complete = Some(0.1);
+            s.replies = other.replies.clone();
+        })
+        .play()
+        .await;
+    told.has("  3516 user: what time is it")
+        .has("  3656 saying: It is noon.");
+    stop.cancel();
+    tasks.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn fast_takes_no_time_for_engines_and_says_the_same() {
     let told = question().with(|s| s.speed = Speed::Fast).play().await;
     told.has("user: what time is it").has("said: It is noon.");

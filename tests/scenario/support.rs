@@ -16,7 +16,9 @@ use caal::{
     engine::EngineError,
     llm::{ChatRequest, Delta, Llm, LlmError, Message, history::Limits},
     local::file::{self, Answer, Options, Speed},
-    session::{Clock, Ear, EarConfig, EarModels, Effect, Engines, SessionConfig, Setting, Watch},
+    session::{
+        Clock, Ear, EarConfig, EarModels, Effect, Engines, Replies, SessionConfig, Setting, Watch,
+    },
     stt::{Language, Stt, SttError, TranscribeRequest, Transcript},
     tts::{Clauses, SpeakRequest, Tts, TtsError, Voice, dictionary::Dictionary},
     turn::{Activation, Duplex, TurnConfig},
@@ -51,6 +53,8 @@ pub(crate) struct Story {
     pub(crate) answer: &'static str,
     /// Sound per character of spoken text.
     pub(crate) per_letter: Duration,
+    /// Shared with other stories: the same engines.
+    pub(crate) replies: Replies,
     requests: Arc<Mutex<Vec<ChatRequest>>>,
     /// What the assistant is told about itself.
     pub(crate) system: Arc<dyn Fn() -> String + Send + Sync>,
@@ -146,6 +150,7 @@ impl Story {
             complete: Some(0.9),
             answer: "It is noon. ",
             per_letter: ms(60),
+            replies: Replies::default(),
             requests: Arc::default(),
             system: Arc::new(|| "Be brief.".to_owned()),
         }
@@ -200,6 +205,7 @@ impl Story {
             tts: Arc::new(FakeTts {
                 story: self.clone(),
             }),
+            replies: self.replies.clone(),
         }
     }
 

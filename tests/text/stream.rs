@@ -1,5 +1,7 @@
 //! A stream gives the same clauses however it is cut, early and of a good length.
 
+use std::time::Duration;
+
 use caal::tts::{
     Clause, Clauses, Dictionary,
     clauses::{CLAUSE_PAUSE, PARAGRAPH_PAUSE, SENTENCE_PAUSE},
@@ -27,7 +29,15 @@ pub(super) fn whole(text: &str) -> Vec<Clause> {
 }
 
 pub(super) fn cut_at(text: &str, cuts: &[usize]) -> Vec<Clause> {
-    let mut cutter = Clauses::new(Dictionary::default());
+    cut_by(Clauses::new(Dictionary::default()), text, cuts)
+}
+
+/// In a hurry.
+fn hurried(text: &str) -> Vec<Clause> {
+    cut_by(Clauses::new(Dictionary::default()).hurried(), text, &[])
+}
+
+fn cut_by(mut cutter: Clauses, text: &str, cuts: &[usize]) -> Vec<Clause> {
     let mut clauses = Vec::new();
     let mut from = 0;
     for &cut in cuts {
@@ -71,6 +81,8 @@ fn random_cuts_give_the_same_clauses_and_the_same_words_as_the_whole() {
             .collect();
         let clauses = cut_at(&text, &cuts);
         assert_eq!(clauses, whole(&text), "seed {seed}");
+        let cutter = Clauses::new(Dictionary::default()).hurried();
+        assert_eq!(cut_by(cutter, &text, &cuts), hurried(&text), "seed {seed}");
         let spoken: Vec<&str> = clauses
             .iter()
             .map(|c| c.spoken.as_str())
@@ -102,6 +114,68 @@ fn the_first_clause_is_out_when_the_word_after_its_comma_begins() {
     assert_eq!(first.len(), 1);
     assert_eq!(first[0].text, "Well, the weather today, ");
     assert_eq!(first[0].pause, CLAUSE_PAUSE);
+}
+
+#[test]
+fn in_a_hurry_the_first_clauses_end_where_a_phrase_does() {
+    for (text, pieces) in [
+        (
+            "The kitchen light is on now and the front door is locked for the night.",
+            &[
+                "The kitchen light",
+                "is on now and the front door",
+                "is locked for the night.",
+            ][..],
+        ),
+        (
+            "It is noon. Anything else?",
+            &["It is noon. Anything else?"],
+        ),
+        (
+            "Tomorrow there will be light rain in the morning, and sunshine after that.",
+            &[
+                "Tomorrow there will be light",
+                "rain in the morning, and sunshine",
+                "after that.",
+            ],
+        ),
+        (
+            "You set it for 5 to 7 minutes.",
+            &["You set it for 5 to 7 minutes."],
+        ),
+        (
+            "The score is 2 to 1 for the home team.",
+            &["The score is 2 to 1", "for the home team."],
+        ),
+        (
+            "Sorry, I could not find that song.",
+            &["Sorry, I could not find that song."],
+        ),
+        (
+            "Okay, I turned off the lights.",
+            &["Okay, I turned off the lights."],
+        ),
+    ] {
+        let spoken: Vec<_> = hurried(text).into_iter().map(|c| c.text).collect();
+        let spoken: Vec<_> = spoken.iter().map(|text| text.trim()).collect();
+        assert_eq!(spoken, pieces);
+    }
+    let clauses = hurried("The kitchen light is on now.");
+    assert_eq!(clauses[0].spoken, "The kitchen light,");
+    assert_eq!(clauses[0].pause, Duration::ZERO);
+}
+
+/// Each clause of the first three is at most so much longer than the one before that it can be made
+/// while that one plays.
+#[test]
+fn in_a_hurry_no_clause_is_far_longer_than_the_one_before() {
+    let long = "This answer goes on without any mark whatever since somebody wanted to know everything about the long history of lamps in small kitchens of the north";
+    let lengths: Vec<_> = hurried(long).iter().map(|c| c.spoken.len()).collect();
+    assert!(lengths.len() > 3, "{lengths:?}");
+    assert!(
+        lengths[0] < 45 && lengths[1] < 60 && lengths[2] < 100,
+        "{lengths:?}"
+    );
 }
 
 #[test]

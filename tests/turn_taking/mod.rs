@@ -18,7 +18,6 @@ pub(crate) fn config() -> TurnConfig {
         duplex: Duplex::Full,
         default_wait: Duration::from_millis(700),
         max_wait: Duration::from_secs(3),
-        draft_after: Duration::from_millis(450),
         max_turn: Duration::from_secs(30),
         min_speech: Duration::from_millis(60),
         barge_in_delay: Duration::from_millis(600),

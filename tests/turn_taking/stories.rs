@@ -56,7 +56,7 @@ fn a_question_and_an_answer() {
 0.100s Show(Listening)
 0.400s Capture { turn: TurnId(1) }
 1.900s JudgeTurnEnd { take: Take { turn: TurnId(1), pause: 1 } }
-1.950s Transcribe { take: Take { turn: TurnId(1), pause: 1 } }
+1.900s Transcribe { take: Take { turn: TurnId(1), pause: 1 } }
 2.100s TurnOver { turn: TurnId(1) }
 2.100s Show(Thinking)
 2.600s Release { turn: TurnId(1) }
@@ -77,11 +77,15 @@ fn words_that_are_there_at_the_end_of_the_wait_are_answered_at_once() {
             (0, Input::Wake),
             (100, Input::SpeechStarted),
             (1200, ended()),
-            (1250, judged(1, 1, 1500)), // seems to go on: no hurry with the words
+            (1250, judged(1, 1, 1500)), // seems to go on
             (1600, said(1, 1, "turn on the light")),
         ],
     );
-    assert!(log.contains("1.450s Transcribe"), "{log}");
+    assert!(log.contains("1.200s Transcribe"), "{log}");
+    assert!(
+        log.contains("1.600s Prepare { take: Take { turn: TurnId(1), pause: 1 }, text: \"turn on the light\" }"),
+        "the answer may be begun: {log}"
+    );
     assert!(
         log.contains("2.500s TurnOver { turn: TurnId(1) }\n2.500s Release"),
         "{log}"
@@ -99,7 +103,7 @@ fn a_pause_that_nobody_judges_waits_as_long_as_the_default_says() {
             (1200, ended()),
         ],
     );
-    assert!(log.contains("1.450s Transcribe"), "{log}");
+    assert!(log.contains("1.200s Transcribe"), "{log}");
     assert!(log.contains("1.700s TurnOver"), "{log}");
 }
 
@@ -139,7 +143,7 @@ fn speaking_on_makes_the_draft_and_the_judgement_stale() {
             (0, Input::Wake),
             (100, Input::SpeechStarted),
             (1000, ended()),
-            (1100, judged(1, 1, 400)), // asks for the words ahead of the decision
+            (1100, judged(1, 1, 400)),
             (1150, Input::SpeechStarted),
             (1200, said(1, 1, "turn on the")),
             (1300, judged(1, 1, 10)),
@@ -155,6 +159,42 @@ fn speaking_on_makes_the_draft_and_the_judgement_stale() {
     assert!(log.contains("2.400s TurnOver"), "{log}");
     assert!(log.contains("User(\"turn on the kitchen light\")"), "{log}");
     assert_eq!(log.matches("Capture").count(), 1, "one turn: {log}");
+}
+
+#[test]
+fn who_thinks_aloud_is_not_answered_in_advance_again_and_again() {
+    let pauses = 1..=5;
+    let script: Vec<_> = [(0, Input::Wake)]
+        .into_iter()
+        .chain(pauses.flat_map(|n| {
+            let at = u64::from(n) * 1_000;
+            [
+                (at, Input::SpeechStarted),
+                (at + 400, ended()),
+                (at + 450, judged(1, n, 1_500)),
+                (at + 600, said(1, n, "well")),
+            ]
+        }))
+        .collect();
+    let log = play(config(), &script);
+    assert_eq!(log.matches("Prepare").count(), 3, "{log}");
+}
+
+#[test]
+fn what_is_answered_in_advance_is_all_that_was_not_answered_yet() {
+    let log = play(
+        always_on(Duplex::Full),
+        &[
+            (0, Input::SpeechStarted),
+            (1000, ended()),
+            (1050, judged(1, 1, 1500)),
+            (1100, typed("in the kitchen")),
+            (1200, said(1, 1, "turn on the light")),
+        ],
+    );
+    let all = "in the kitchen turn on the light";
+    assert!(log.contains(&format!("text: \"{all}\"")), "{log}");
+    assert!(log.contains(&format!("User(\"{all}\")")), "{log}");
 }
 
 #[test]

@@ -283,6 +283,15 @@ impl World {
             Output::Forget { take } => {
                 self.stale.insert(take);
             }
+            Output::Prepare { take, text } => {
+                self.must(
+                    self.captured == Some(take.turn) && !self.stale.contains(&take),
+                    "only the open turn is answered in advance",
+                );
+                self.must(self.live.is_none(), "and only when nothing else is");
+                let words: Vec<_> = text.split(' ').map(str::to_owned).collect();
+                self.must(words.starts_with(&self.owed), "with all that is owed");
+            }
             Output::Attend(_) | Output::TurnOver { .. } | Output::Show(_) => {}
         }
     }

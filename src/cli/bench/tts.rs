@@ -336,9 +336,9 @@ fn heard_errors(written: &str, reference: &str, heard: &str) -> WordErrors {
     }
 }
 
-/// The clauses of a text as a reply is cut, with the pause after each.
+/// The clauses of a text as a reply is cut on a processor, with the pause after each.
 fn clauses(text: &str) -> Vec<(String, Duration)> {
-    let mut cutter = Clauses::new(Dictionary::default());
+    let mut cutter = Clauses::new(Dictionary::default()).hurried();
     let mut all = cutter.push(text);
     all.extend(cutter.finish());
     all.into_iter()

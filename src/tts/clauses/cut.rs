@@ -132,7 +132,7 @@ fn full_stop(token: &str, next: Option<char>) -> Ending {
 /// Words before which a long run-on may be cut.
 pub(super) fn is_conjunction(word: &str) -> bool {
     matches!(
-        word.trim_end().trim_matches(['*', '_']),
+        bare(word),
         "and"
             | "but"
             | "or"
@@ -153,6 +153,98 @@ pub(super) fn is_conjunction(word: &str) -> bool {
             | "after"
             | "whether"
     )
+}
+
+/// Words that begin a phrase, before which a speaker may take a breath. Not "that": it may be "that
+/// song".
+pub(super) fn begins_phrase(word: &str) -> bool {
+    is_conjunction(word) && bare(word) != "that"
+        || matches!(
+            bare(word),
+            "in" | "on"
+                | "at"
+                | "for"
+                | "with"
+                | "without"
+                | "from"
+                | "to"
+                | "by"
+                | "about"
+                | "into"
+                | "through"
+                | "during"
+                | "between"
+                | "near"
+                | "as"
+                | "is"
+                | "are"
+                | "was"
+                | "were"
+                | "has"
+                | "have"
+                | "will"
+                | "would"
+                | "can"
+                | "could"
+                | "should"
+        )
+}
+
+/// Words that may stand between two numbers: "5 to 7".
+pub(super) fn joins_numbers(word: &str) -> bool {
+    matches!(bare(word), "to" | "by" | "and" | "or" | "through" | "in")
+}
+
+/// Whether `text` ends with a word that nobody stops after: "the", "of", "is".
+pub(super) fn clings(text: &str) -> bool {
+    let last = text.trim_end().rsplit(char::is_whitespace).next();
+    last.is_some_and(|word| {
+        begins_phrase(word)
+            || matches!(
+                bare(word).to_ascii_lowercase().as_str(),
+                "a" | "an"
+                    | "the"
+                    | "of"
+                    | "this"
+                    | "these"
+                    | "those"
+                    | "my"
+                    | "your"
+                    | "his"
+                    | "her"
+                    | "its"
+                    | "our"
+                    | "their"
+                    | "no"
+                    | "not"
+                    | "very"
+                    | "too"
+                    | "more"
+                    | "most"
+                    | "be"
+                    | "been"
+                    | "do"
+                    | "does"
+                    | "did"
+                    | "i"
+                    | "you"
+                    | "we"
+                    | "they"
+                    | "he"
+                    | "she"
+                    | "it"
+                    | "there"
+                    | "dr."
+                    | "mr."
+                    | "mrs."
+                    | "ms."
+                    | "st."
+            )
+    })
+}
+
+fn bare(word: &str) -> &str {
+    word.trim_end().trim_matches(['*', '_'])
 }
 
 /// Where the first of `parts` equal shares of `text` ends: after a space, if there is one.

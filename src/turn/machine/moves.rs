@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::{Draft, GRACE, Kind, Live, MAX_ANNOUNCEMENTS, State, Then, Turn, TurnMachine, Under};
+use super::{
+    Draft, GRACE, Kind, Live, MAX_ANNOUNCEMENTS, MOST_PREPARED, State, Then, Turn, TurnMachine,
+    Under,
+};
 use crate::{
     clock::At,
     turn::{
@@ -13,13 +16,17 @@ use crate::{
 };
 
 impl TurnMachine {
-    /// A pause begins: ask whether it is the end, and wait.
+    /// A pause begins: ask whether it is the end, and for the words, which may be needed as soon as
+    /// that is known.
     pub(super) fn settle(&mut self, now: At, mut turn: Turn, silent_for: Duration) -> State {
         let silent_since = now.saturating_sub(silent_for).max(turn.since);
         turn.spoken += silent_since - turn.since;
         self.emit(Output::JudgeTurnEnd { take: turn.take() });
         let until = silent_since + self.config.default_wait.min(self.config.max_wait);
-        let draft = Draft::Due(silent_since + self.config.draft_after);
+        let draft = match turn.spoken < self.config.min_speech {
+            true => Draft::None,
+            false => self.transcribe(&turn),
+        };
         self.settled(
             now,
             State::Settling {
@@ -43,10 +50,6 @@ impl TurnMachine {
             return state;
         };
         if now < until && now < turn.ceiling {
-            let draft = match draft {
-                Draft::Due(at) if now >= at => self.transcribe(&turn),
-                draft => draft,
-            };
             // A pause ends with its turn's ceiling at the latest.
             let until = until.min(turn.ceiling.max(now));
             return State::Settling {
@@ -73,7 +76,7 @@ impl TurnMachine {
                 return self.apologise(now, Trouble::Failed(fault));
             }
             Draft::Asked => {}
-            Draft::Due(_) => {
+            Draft::None => {
                 self.transcribe(&turn);
             }
         }
@@ -84,6 +87,20 @@ impl TurnMachine {
     pub(super) fn transcribe(&mut self, turn: &Turn) -> Draft {
         self.emit(Output::Transcribe { take: turn.take() });
         Draft::Asked
+    }
+
+    /// The words of a turn that may be over.
+    pub(super) fn prepare(&mut self, turn: &Turn, text: &str) {
+        let text = text.trim();
+        if text.is_empty() || turn.pause > MOST_PREPARED || turn.spoken < self.config.min_speech {
+            return;
+        }
+        let carried = self.carried.iter().map(String::as_str);
+        let text = carried.chain([text]).collect::<Vec<_>>().join(" ");
+        self.emit(Output::Prepare {
+            take: turn.take(),
+            text,
+        });
     }
 
     /// The words of a turn that is over.

@@ -6,10 +6,14 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
@@ -44,7 +48,7 @@ use crate::{
         endpoint::{Endpoint, Keys, Options},
         pacing::{Late, Lateness},
     },
-    session::Engines,
+    session::{Engines, Replies},
     settings::{LlmProvider, Settings},
 };
 
@@ -69,6 +73,8 @@ struct House {
     address: SocketAddr,
     tokens: Vec<String>,
     lateness: Arc<Lateness>,
+    /// Conversations whose models are loaded.
+    begun: Arc<AtomicUsize>,
     _llm: Scripted,
     _tasks: JoinSet<()>,
 }
@@ -86,8 +92,22 @@ impl House {
             stt: Arc::new(Known),
             llm: app::llm(&settings).await?.llm,
             tts: Arc::new(Prepared(Arc::new(voice))),
+            replies: Replies::default(),
         };
-        let host = app::rooms(&Arc::new(App::with(settings, engines)?))?;
+        let mut host = app::rooms(&Arc::new(App::with(settings, engines)?))?;
+        let begun = Arc::new(AtomicUsize::new(0));
+        host.setting = {
+            let (load, begun) = (host.setting, Arc::clone(&begun));
+            Arc::new(move || {
+                let (loading, begun) = (load(), Arc::clone(&begun));
+                async move {
+                    let setting = loading.await;
+                    begun.fetch_add(1, Relaxed);
+                    setting
+                }
+                .boxed()
+            })
+        };
         let keys = Keys::new(
             "bench",
             &"not a secret: it lives on loopback for minutes".repeat(2),
@@ -125,6 +145,7 @@ impl House {
             address,
             tokens,
             lateness,
+            begun,
             _llm: llm,
             _tasks: tasks,
         })
@@ -234,6 +255,13 @@ async fn measure(
     })
     .await?;
     let up: Up = people.hear(COMING).await?;
+    let loaded = async {
+        while house.begun.load(Relaxed) < up.inside {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    // Whoever is not heard by then has failed, and its room says so in the log.
+    let _ = timeout(COMING, loaded).await;
     sleep(SETTLES).await;
     house.lateness.reset();
     let cpu = stats::cpu_seconds();
