@@ -9,7 +9,7 @@ use caal::{
     llm::{ChatRequest, Delta, Llm, LlmError, history::Limits},
     local::file::{self, Answer, Options, Speed},
     session::{
-        Clock, Ear, EarConfig, EarModels, Effect, Engines, Replies, SessionConfig, Setting, Watch,
+        Clock, Ear, EarConfig, EarModels, Effect, Engines, Load, SessionConfig, Setting, Watch,
     },
     stt::{Language, TranscribeRequest, WhisperConfig, WhisperStt},
     tts::{Clauses, Dictionary, KokoroConfig, KokoroTts},
@@ -50,7 +50,7 @@ fn engines() -> &'static Engines {
             stt: Arc::new(stt),
             llm: Arc::new(Parrot),
             tts: Arc::new(tts),
-            replies: Replies::default(),
+            load: Load::default(),
         }
     })
 }

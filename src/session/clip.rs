@@ -60,6 +60,11 @@ impl Clip {
         self.speech = None;
     }
 
+    /// Whether the user is speaking, as far as is known.
+    pub(super) fn is_open(&self) -> bool {
+        self.speech.is_none()
+    }
+
     /// All of it.
     pub(super) fn sound(&self) -> &Pcm<Hz16k> {
         &self.sound

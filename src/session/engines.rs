@@ -19,29 +19,38 @@ pub struct Engines {
     pub llm: Arc<dyn Llm>,
     /// Words to sound.
     pub tts: Arc<dyn Tts>,
-    /// The replies that they are working on.
-    pub replies: Replies,
+    /// What they are working on.
+    pub load: Load,
 }
 
-/// How many replies are being made, in all sessions over the same engines: nobody waits behind an
-/// answer that may not be wanted.
+/// What all sessions over the same engines have them do: nobody waits behind work that may not be
+/// wanted.
 #[derive(Clone, Debug, Default)]
-pub struct Replies(Arc<AtomicUsize>);
+pub struct Load {
+    /// Replies that are being made.
+    pub(super) replies: InUse,
+    /// Clips that are being transcribed.
+    pub(super) clips: InUse,
+}
 
-impl Replies {
-    /// None is being made.
+/// How often something is in use.
+#[derive(Clone, Debug, Default)]
+pub(super) struct InUse(Arc<AtomicUsize>);
+
+impl InUse {
+    /// Not at all.
     pub(super) fn idle(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 
-    /// One more, until what is given back is dropped.
+    /// Once more, until what is given back is dropped.
     pub(super) fn begin(&self) -> Busy {
         self.0.fetch_add(1, Ordering::Relaxed);
         Busy(self.0.clone())
     }
 }
 
-/// A reply that is being made.
+/// One use.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<AtomicUsize>);
 

@@ -9,6 +9,7 @@ mod clip;
 mod ear;
 mod engines;
 mod io;
+mod listening;
 mod live;
 mod pace;
 mod playout;
@@ -17,7 +18,7 @@ mod seat;
 mod timings;
 
 pub use ear::{Ear, EarConfig};
-pub use engines::{EarModels, Engines, Replies};
+pub use engines::{EarModels, Engines, Load};
 pub use io::{EarEvent, Effect, Event};
 pub use pace::Clock;
 pub use playout::{FRAME, Playout, PlayoutEvent};
@@ -28,6 +29,7 @@ pub use timings::{Marks, TurnTimings};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::{
@@ -39,6 +41,7 @@ use tracing::{Instrument, info, info_span, warn};
 
 use self::{
     clip::Clip,
+    listening::Overhearing,
     live::{LiveReply, Making, Prepared},
     pace::Pace,
     reply::{Reply, Script, Spoken, Voice},
@@ -48,7 +51,7 @@ use crate::{
     clock::At,
     endpoint::{EndpointConfig, EndpointError, TurnEndModel},
     llm::history::{Conversation, Ending, Limits},
-    stt::{Language, SttError, TranscribeRequest, Transcript},
+    stt::{Language, SttError, Transcript},
     telemetry,
     tts::Clauses,
     turn::{Input, Output, Prompt, ReplyId, Take, TurnConfig, TurnId, TurnMachine},
@@ -89,7 +92,9 @@ type Judge = Arc<Mutex<Box<dyn TurnEndModel>>>;
 
 /// What a task ended with.
 enum Done {
-    Transcribed(Take, Result<Transcript, SttError>),
+    Transcribed(Take, Result<Transcript, SttError>, Duration),
+    /// The words so far of one who speaks on.
+    Overheard(TurnId, Result<Transcript, SttError>, Duration),
     Judged(Take, Result<f32, EndpointError>),
     Replied,
 }
@@ -132,6 +137,12 @@ pub struct Session {
     owed: Option<Owed>,
     /// For displays: what has been heard so far.
     hearing: Option<Effect>,
+    /// The transcription for displays only, while the user speaks.
+    overhearing: Option<Overhearing>,
+    /// How much of the clip the last one saw.
+    overheard: usize,
+    /// How long the last transcription took.
+    took: Option<Duration>,
     stop: CancellationToken,
 }
 
@@ -162,6 +173,9 @@ impl Session {
             tasks: JoinSet::new(),
             owed: None,
             hearing: None,
+            overhearing: None,
+            overheard: 0,
+            took: None,
             stop,
         }
     }
@@ -284,6 +298,7 @@ impl Session {
                 if let Some(clip) = &mut self.clip {
                     clip.add(from, &sound);
                 }
+                self.overhear();
             }
             EarEvent::SpeechEnded { at, silent_for } => {
                 if let Some(clip) = &mut self.clip {
@@ -379,16 +394,24 @@ impl Session {
 
     fn finished(&mut self, done: Result<Done, JoinError>) {
         match done {
-            Ok(Done::Transcribed(take, result)) => {
+            Ok(Done::Overheard(turn, result, took)) => {
+                self.overhearing = None;
+                self.took = Some(took);
+                let open = |clip: &Clip| clip.turn == turn && clip.is_open();
+                match result {
+                    Ok(transcript) if self.clip.as_ref().is_some_and(open) => {
+                        self.show_heard(turn, &transcript);
+                    }
+                    Ok(_) => {}
+                    Err(error) => warn!(%error, turn = turn.0, "no words for displays"),
+                }
+            }
+            Ok(Done::Transcribed(take, result, took)) => {
                 self.work.remove(&Work::Transcribe(take));
+                self.took = Some(took);
                 match result {
                     Ok(transcript) => {
-                        if !transcript.text.trim().is_empty() {
-                            self.hearing = Some(Effect::Hearing {
-                                turn: take.turn,
-                                text: transcript.text.clone(),
-                            });
-                        }
+                        self.show_heard(take.turn, &transcript);
                         self.input(Input::Transcript {
                             take,
                             text: transcript.text,
@@ -443,10 +466,12 @@ impl Session {
                     (SamplePos::new(0), Pcm::default()) // a room without an ear
                 });
                 self.clip = Some(Clip::new(turn, from, sound));
+                self.overheard = 0;
                 self.marks = Marks::default();
             }
             Output::Release { turn } => {
                 self.drop_work(|take| take.turn == turn);
+                self.overhearing = None;
                 self.clip.take_if(|clip| clip.turn == turn);
             }
             Output::Forget { take } => {
@@ -474,51 +499,6 @@ impl Session {
             Output::Show(phase) => send(effects, Effect::Show(phase)).await?,
         }
         Ok(())
-    }
-
-    fn drop_work(&mut self, of: impl Fn(Take) -> bool) {
-        self.work.retain(|work, task| {
-            let (Work::Transcribe(take) | Work::Judge(take)) = *work;
-            let dropped = of(take);
-            if dropped {
-                task.abort();
-            }
-            !dropped
-        });
-    }
-
-    fn judge(&mut self, take: Take) {
-        let (Some(judge), Some(clip)) = (&self.judge, &self.clip) else {
-            return;
-        };
-        let (judge, sound) = (judge.clone(), clip.sound().clone());
-        let span = info_span!("judge", turn = take.turn.0);
-        let task = self.tasks.spawn_blocking(move || {
-            let _in_span = span.entered();
-            let result = match judge.lock() {
-                Ok(mut model) => model.probability(sound.samples()),
-                Err(_) => Err(EndpointError::Model("it panicked before".to_owned())),
-            };
-            Done::Judged(take, result)
-        });
-        self.work.insert(Work::Judge(take), task);
-    }
-
-    fn transcribe(&mut self, take: Take) {
-        let Some(clip) = self.clip.as_ref().filter(|clip| clip.turn == take.turn) else {
-            return;
-        };
-        let request = TranscribeRequest {
-            clip: Arc::new(clip.speech()),
-            language: self.config.language.clone(),
-            prompt: self.config.hints.clone(),
-        };
-        let work = self.engines.stt.transcribe(request);
-        let task = self.tasks.spawn(
-            async move { Done::Transcribed(take, work.await) }
-                .instrument(info_span!("stt", turn = take.turn.0)),
-        );
-        self.work.insert(Work::Transcribe(take), task);
     }
 
     async fn start(
@@ -563,7 +543,7 @@ impl Session {
     /// nothing takes nobody's time.
     fn prepare(&mut self, take: Take, text: String) {
         self.prepared = None;
-        if !self.engines.replies.idle() {
+        if !self.engines.load.replies.idle() {
             return;
         }
         let framed = (self.config.frame)(&text);
@@ -597,7 +577,7 @@ impl Session {
             },
             played: watched,
             out,
-            _busy: self.engines.replies.begin(),
+            _busy: self.engines.load.replies.begin(),
         };
         let task = self.tasks.spawn(
             async move {

@@ -91,6 +91,46 @@ async fn an_answer_in_advance_is_thrown_away_unheard_when_the_user_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn long_speech_is_shown_about_once_a_second_while_it_is_spoken() {
+    let story = || {
+        Story::new()
+            .with(|s| s.hearing = true)
+            .says(500, 1_500, "hello")
+            .says(6_000, 10_000, "once upon a time")
+    };
+    let told = story().play().await;
+    let mut shown: Vec<_> = told.log.iter().filter(|l| l.contains("hearing:")).collect();
+    // The first turn told how long a clip takes, and is too short itself.
+    assert!(shown.remove(0).ends_with("hearing: hello"));
+    assert!(shown.pop().unwrap().ends_with("hearing: once upon a time"));
+    let during: Vec<u64> = shown
+        .iter()
+        .filter(|l| l.ends_with("hearing: once upon a time~"))
+        .map(|l| l.trim().split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(during.len(), shown.len(), "{}", told.text());
+    assert!((2..=4).contains(&during.len()), "{}", told.text());
+    // A clip begins a third of a second before the speech.
+    assert!(
+        during[0] > 6_600 && during.windows(2).all(|w| w[1] - w[0] >= 1_000),
+        "{}",
+        told.text()
+    );
+    // And nobody waits for it: the answer is as fast as without.
+    told.has("user: once upon a time");
+    let slow = story()
+        .with(|s| s.stt = Behaviour::After(ms(600)))
+        .play()
+        .await;
+    assert_eq!(
+        slow.count("hearing: once upon a time~"),
+        0,
+        "{}",
+        slow.text()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_waits_behind_an_answer_in_advance() {
     let other = question().with(|s| s.llm = Behaviour::Hangs);
     let (events, events_rx) = mpsc::channel(16);
@@ -104,7 +144,7 @@ async fn nobody_waits_behind_an_answer_in_advance() {
     let told = question()
         .with(|s| {
             s.complete = Some(0.1);
-            s.replies = other.replies.clone();
+            s.load = other.load.clone();
         })
         .play()
         .await;

@@ -17,7 +17,7 @@ use caal::{
     llm::{ChatRequest, Delta, Llm, LlmError, Message, history::Limits},
     local::file::{self, Answer, Options, Speed},
     session::{
-        Clock, Ear, EarConfig, EarModels, Effect, Engines, Replies, SessionConfig, Setting, Watch,
+        Clock, Ear, EarConfig, EarModels, Effect, Engines, Load, SessionConfig, Setting, Watch,
     },
     stt::{Language, Stt, SttError, TranscribeRequest, Transcript},
     tts::{Clauses, SpeakRequest, Tts, TtsError, Voice, dictionary::Dictionary},
@@ -54,7 +54,9 @@ pub(crate) struct Story {
     /// Sound per character of spoken text.
     pub(crate) per_letter: Duration,
     /// Shared with other stories: the same engines.
-    pub(crate) replies: Replies,
+    pub(crate) load: Load,
+    /// Interim words are part of the log.
+    pub(crate) hearing: bool,
     requests: Arc<Mutex<Vec<ChatRequest>>>,
     /// What the assistant is told about itself.
     pub(crate) system: Arc<dyn Fn() -> String + Send + Sync>,
@@ -150,7 +152,8 @@ impl Story {
             complete: Some(0.9),
             answer: "It is noon. ",
             per_letter: ms(60),
-            replies: Replies::default(),
+            load: Load::default(),
+            hearing: false,
             requests: Arc::default(),
             system: Arc::new(|| "Be brief.".to_owned()),
         }
@@ -205,7 +208,7 @@ impl Story {
             tts: Arc::new(FakeTts {
                 story: self.clone(),
             }),
-            replies: self.replies.clone(),
+            load: self.load.clone(),
         }
     }
 
@@ -265,6 +268,7 @@ impl Story {
         let mut log = Log {
             started: Instant::now(),
             lines: Vec::new(),
+            hearing: self.hearing,
         };
         let options = Options {
             speed: self.speed,
@@ -285,6 +289,7 @@ impl Story {
 struct Log {
     started: Instant,
     lines: Vec<String>,
+    hearing: bool,
 }
 
 impl Watch for Log {
@@ -292,7 +297,9 @@ impl Watch for Log {
         // What a server logs about the same conversation.
         caal::local::Log.effect(effect);
         let text = match effect {
-            Effect::Settled { .. } | Effect::Hearing { .. } => return,
+            Effect::Settled { .. } => return,
+            Effect::Hearing { .. } if !self.hearing => return,
+            Effect::Hearing { text, .. } => format!("hearing: {text}"),
             Effect::Play { reply, sound } => format!("play {} {:?}", reply.0, sound.duration()),
             Effect::PlayEnd { reply } => format!("end {}", reply.0),
             Effect::Hush(reply) => format!("hush {}", reply.0),

@@ -48,7 +48,7 @@ use crate::{
         endpoint::{Endpoint, Keys, Options},
         pacing::{Late, Lateness},
     },
-    session::{Engines, Replies},
+    session::{Engines, Load},
     settings::{LlmProvider, Settings},
 };
 
@@ -92,7 +92,7 @@ impl House {
             stt: Arc::new(Known),
             llm: app::llm(&settings).await?.llm,
             tts: Arc::new(Prepared(Arc::new(voice))),
-            replies: Replies::default(),
+            load: Load::default(),
         };
         let mut host = app::rooms(&Arc::new(App::with(settings, engines)?))?;
         let begun = Arc::new(AtomicUsize::new(0));
