@@ -1,10 +1,12 @@
 // A person at the page of CAAL, in a real Chromium whose microphone plays a recording.
 //
-// usage: node talk.mjs URL RECORDING.wav [reload] — prints one JSON line with what was seen and heard:
-//   {"user": [captions], "assistant": [captions], "states": [...], "energy": n, "first_sound_ms": n,
-//    "console": [errors], "after_reload": {...}}
+// usage: node talk.mjs URL RECORDING.wav [barge=CLIP.wav] [reload] — prints one JSON line with what was
+// seen and heard: {"greeting": [captions], "answered": [captions], "first_sound_ms": n, "headline": text,
+//   "sound": {...}, "barge": {"silent_after_ms": n, "captions": [captions]},
+//   "after_reload": [captions], "complaints": [console errors]}
+// barge: says CLIP.wav into a long answer.
 // Exit code 1 with a reason on standard error where the conversation did not come about.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import process from 'node:process';
 import { chromium } from 'playwright-core';
 
@@ -46,15 +48,37 @@ await page.addInitScript(() => {
   };
 });
 
+// What is said into an answer is mixed into the microphone: the recording cannot know when that is.
+if (wishes.some((wish) => wish.startsWith('barge='))) {
+  await page.addInitScript(() => {
+    const native = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+      const stream = await native(wanted);
+      const context = new AudioContext();
+      const mixed = context.createMediaStreamDestination();
+      context.createMediaStreamSource(stream).connect(mixed);
+      window.interrupt = async (base64) => {
+        const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+        const source = context.createBufferSource();
+        source.buffer = await context.decodeAudioData(bytes.buffer);
+        source.connect(mixed);
+        source.start();
+      };
+      return mixed.stream;
+    };
+  });
+}
+
 /** Energy of all sound that has arrived, and its packets. */
 const heard = () =>
   page.evaluate(async () => {
-    const sum = { energy: 0, packets: 0, lost: 0 };
+    const sum = { energy: 0, packets: 0, lost: 0, level: 0 };
     for (const connection of window.connections) {
       if (connection.connectionState === 'closed') continue;
       for (const stat of (await connection.getStats()).values()) {
         if (stat.type === 'inbound-rtp' && stat.kind === 'audio') {
           sum.energy += stat.totalAudioEnergy ?? 0;
+          sum.level = Math.max(sum.level, stat.audioLevel ?? 0);
           sum.packets += stat.packetsReceived ?? 0;
           sum.lost += stat.packetsLost ?? 0;
         }
@@ -89,6 +113,38 @@ async function talk() {
   return { firstSound, first };
 }
 
+/** Types a message as soon as there is a connection. */
+async function type(text) {
+  await until(60, () => page.textContent('#link'), (link) => link === 'Connected', 'the room');
+  await until(30, () => page.isEnabled('#message'), Boolean, 'a place to type');
+  await page.fill('#message', text);
+  await page.press('#message', 'Enter');
+}
+
+/** Says `clip` into a long answer: how long that is still heard, in milliseconds. */
+async function barge(clip) {
+  await until(60, heard, (h) => h.level < 1e-3, 'the end of the answer');
+  await type('Tell me a long story about a ship and the sea.');
+  await until(120, heard, (h) => h.level > 0.01, 'the story');
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await page.evaluate((base64) => window.interrupt(base64), readFileSync(clip).toString('base64'));
+  const began = Date.now();
+  let silent;
+  await until(
+    20,
+    heard,
+    (h) => {
+      if (h.level > 1e-3) silent = undefined;
+      else silent ??= Date.now();
+      return silent && Date.now() - silent > 500;
+    },
+    'silence after the interruption',
+  );
+  const asked = (list) => list.filter((c) => c.text.toLowerCase().includes('what time is it')).length;
+  const seen = await until(120, captions, (list) => asked(list) >= 2, 'the interruption among the captions');
+  return { silent_after_ms: silent - began, captions: seen };
+}
+
 await page.goto(url);
 const { firstSound } = await talk();
 const greeting = await until(15, captions, (c) => c.length > 0, 'a caption of the greeting');
@@ -102,14 +158,14 @@ const result = {
   headline: await page.textContent('#headline'),
   sound: await heard(),
 };
+for (const wish of wishes) {
+  if (wish.startsWith('barge=')) result.barge = await barge(wish.slice('barge='.length));
+}
 if (wishes.includes('reload')) {
   // The same conversation goes on: no second greeting; what is typed is answered.
   await page.reload();
   await page.click('#talk');
-  await until(60, () => page.textContent('#link'), (text) => text === 'Connected', 'the room after a reload');
-  await until(30, () => page.isEnabled('#message'), Boolean, 'a place to type');
-  await page.fill('#message', 'Say hello.');
-  await page.press('#message', 'Enter');
+  await type('Say hello.');
   await until(180, heard, (h) => h.energy > 1e-4, 'an answer to what was typed');
   result.after_reload = await captions();
 }

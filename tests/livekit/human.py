@@ -1,18 +1,19 @@
 """A human in a LiveKit room, by LiveKit's own Python SDK: publishes a tone as a microphone, tells what
-comes as lines of JSON, does what it is told line by line.
+comes as lines of JSON, does what it is told line by line. With 0 Hz it is silent until it plays something.
 Usage: human.py URL KEY SECRET ROOM IDENTITY AGENT HZ (AGENT: dispatched by name; empty: none)
-Commands: chat WORDS | data TOPIC TEXT | api TOPIC TEXT (as the server's administrator) | mute | unmute | leave"""
+Commands: play FILE.wav (16 kHz, mono) | who | chat WORDS | data TOPIC TEXT | api TOPIC TEXT (as the server's administrator) | mute | unmute | leave"""
 
 import asyncio
 import json
 import sys
-import time
+import wave
 
 import numpy
 from livekit import api, rtc
 
 url, key, secret, room_name, identity, agent, hz = sys.argv[1:]
 WINDOW = 4800  # samples at 48 kHz: 100 ms
+recording = bytearray()
 
 
 def tell(event, **more):
@@ -51,9 +52,12 @@ async def speak(source):
     step = 2 * numpy.pi * float(hz) / 16000
     position = 0
     while True:
-        wave = numpy.sin(step * numpy.arange(position, position + 320)) * 8000
+        tone = numpy.sin(step * numpy.arange(position, position + 320)) * 8000
         position += 320
-        data = wave.astype(numpy.int16).tobytes()
+        data = tone.astype(numpy.int16).tobytes()
+        if recording:
+            data = bytes(recording[:640]).ljust(640, b"\0")
+            del recording[:640]
         await source.capture_frame(rtc.AudioFrame(data, 16000, 1, 320))
 
 
@@ -95,7 +99,13 @@ async def main():
     while line := (await commands.readline()).decode().strip():
         what, _, rest = line.partition(" ")
         topic, _, text = rest.partition(" ")
-        if what == "chat":
+        if what == "play":
+            with wave.open(rest) as file:
+                recording.extend(file.readframes(file.getnframes()))
+        elif what == "who":
+            people = room.remote_participants.values()
+            tell("people", there=[{"who": p.identity, "kind": p.kind} for p in people])
+        elif what == "chat":
             await room.local_participant.send_text(rest, topic="lk.chat")
         elif what == "data":
             await room.local_participant.publish_data(text, topic=topic)

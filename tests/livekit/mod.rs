@@ -1,8 +1,10 @@
 //! CAAL in the rooms of a real livekit-server, with people who use LiveKit's own SDK. Skipped, with a
 //! word, where the server or the SDK was not fetched.
 
+mod cluster;
 mod cut;
-mod real;
+mod programs;
+pub(crate) mod real;
 
 use std::{
     f32::consts::TAU,
@@ -147,7 +149,7 @@ fn worker(
     Worker::new(WorkerConfig {
         server: server.server(),
         agent_name: name.to_owned(),
-        capacity: 4,
+        capacity: 16,
         folder: folder.to_owned(),
         drain_for: Duration::ZERO,
     })

@@ -22,7 +22,7 @@ pub(crate) const KEY: &str = "devkey";
 pub(crate) const SECRET: &str = "secretsecretsecretsecretsecretsecret";
 
 /// Longest wait for anything: a busy machine is slow, a broken one is found out all the same.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A running server; gone when it is dropped.
 pub(crate) struct RealServer {
@@ -41,17 +41,18 @@ struct Parts {
 impl RealServer {
     /// Starts one; `None` where none was built.
     pub(crate) async fn start() -> Option<Self> {
+        Self::with("").await
+    }
+
+    /// The same, with more lines of YAML in its configuration.
+    pub(crate) async fn with(more: &str) -> Option<Self> {
         let parts = Parts {
             server: built(
                 "CAAL_TEST_LIVEKIT",
                 "livekit-server-1.9.12/livekit-server",
                 "scripts/real-parts/livekit-server.sh",
             )?,
-            python: built(
-                "CAAL_TEST_LIVEKIT_PYTHON",
-                "livekit-python/bin/python",
-                "scripts/real-parts/livekit-python.sh",
-            )?,
+            python: python()?,
         };
         let home = tempfile::tempdir().unwrap();
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -65,7 +66,7 @@ impl RealServer {
         let config = format!(
             "port: {port}\nbind_addresses: [\"127.0.0.1\"]\nrtc:\n  udp_port: {media}\n  tcp_port: 0\n  \
              use_external_ip: false\n  enable_loopback_candidate: true\n  interfaces: {{includes: [lo]}}\n  \
-             node_ip: 127.0.0.1\nkeys: {{{KEY}: {SECRET}}}\nlogging: {{level: info}}\n"
+             node_ip: 127.0.0.1\nkeys: {{{KEY}: {SECRET}}}\nlogging: {{level: info}}\n{more}"
         );
         fs::write(home.path().join("config.yaml"), config).unwrap();
         drop((tcp, udp));
@@ -133,22 +134,9 @@ impl RealServer {
 
     /// Somebody who joins `room` and whose microphone gives a tone; `agent` is dispatched by name.
     pub(crate) fn human(&self, room: &str, identity: &str, agent: &str, hz: u32) -> Human {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/livekit/human.py");
-        let mut child = tokio::process::Command::new(&self.parts.python)
-            .arg(script)
-            .args([&self.url(), KEY, SECRET, room, identity, agent])
-            .arg(hz.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(fs::File::create(self.home.path().join(identity)).unwrap())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("Python starts");
-        Human {
-            commands: child.stdin.take().unwrap(),
-            lines: BufReader::new(child.stdout.take().unwrap()).lines(),
-            _child: child,
-        }
+        let errors = fs::File::create(self.home.path().join(identity)).unwrap();
+        let who = [&self.url(), KEY, SECRET, room, identity, agent];
+        Human::start(&self.parts.python, who, hz, errors.into())
     }
 }
 
@@ -191,6 +179,25 @@ pub(crate) struct Human {
 }
 
 impl Human {
+    fn start(python: &Path, who: [&str; 6], hz: u32, errors: Stdio) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/livekit/human.py");
+        let mut child = tokio::process::Command::new(python)
+            .arg(script)
+            .args(who)
+            .arg(hz.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("Python starts");
+        Self {
+            commands: child.stdin.take().unwrap(),
+            lines: BufReader::new(child.stdout.take().unwrap()).lines(),
+            _child: child,
+        }
+    }
+
     pub(crate) async fn does(&mut self, command: &str) {
         let line = format!("{command}\n");
         self.commands.write_all(line.as_bytes()).await.unwrap();
@@ -233,6 +240,14 @@ impl Human {
         };
         self.tells("the tone", tone).await;
     }
+}
+
+fn python() -> Option<PathBuf> {
+    built(
+        "CAAL_TEST_LIVEKIT_PYTHON",
+        "livekit-python/bin/python",
+        "scripts/real-parts/livekit-python.sh",
+    )
 }
 
 #[allow(

@@ -60,3 +60,10 @@ pub(crate) fn runtime() -> Runtime {
 pub(crate) fn long() -> bool {
     std::env::var("CAAL_LONG").is_ok()
 }
+
+/// Whoever holds this is the only test that runs whole assistants: two at once would be slower than people
+/// wait for.
+pub(crate) async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    ALONE.lock().await
+}
