@@ -163,7 +163,9 @@ for (const wish of wishes) {
 }
 if (wishes.includes('reload')) {
   // The same conversation goes on: no second greeting; what is typed is answered.
+  const before = complaints.length;
   await page.reload();
+  complaints.length = before; // of channels that closed with the old page
   await page.click('#talk');
   await type('Say hello.');
   await until(180, heard, (h) => h.energy > 1e-4, 'an answer to what was typed');
