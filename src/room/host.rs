@@ -204,6 +204,8 @@ struct Conversation<'a> {
     alone_until: Option<Instant>,
     /// The next frame of the voice, or of silence.
     due: Option<Instant>,
+    /// The room has had sound and expects more.
+    speaking: bool,
     /// What the ear has to be told before it hears on.
     attentions: VecDeque<Attention>,
     sounds: mpsc::Sender<Heard>,
@@ -235,6 +237,7 @@ impl<'a> Conversation<'a> {
             silence_until: None,
             alone_until: None,
             due: None,
+            speaking: false,
             attentions: VecDeque::new(),
             sounds,
             unheard: 0,
@@ -308,6 +311,10 @@ impl<'a> Conversation<'a> {
             let samples = frame.len();
             // A room that does not take sound at once is being mended: late sound helps nobody.
             let _ = self.link.commands.try_send(RoomCommand::Voice(frame));
+            self.speaking = true;
+            if seat.playout.is_idle() {
+                self.pause();
+            }
             if let Some(caption) = &mut self.caption
                 && let Some(more) = caption.play(samples)
             {
@@ -320,6 +327,8 @@ impl<'a> Conversation<'a> {
                 })
                 .await?;
             }
+        } else {
+            self.pause();
         }
         if self.silence_until.is_some_and(|until| now < until) {
             self.hear(vec![0.0; SILENCE]);
@@ -329,6 +338,13 @@ impl<'a> Conversation<'a> {
         let idle = seat.playout.is_idle() && self.silence_until.is_none();
         self.due = (!idle).then_some(next);
         Ok(())
+    }
+
+    /// Tells the room, once, that the voice has stopped for now: its silence follows without a gap.
+    fn pause(&mut self) {
+        if std::mem::take(&mut self.speaking) {
+            let _ = self.link.commands.try_send(RoomCommand::VoicePause);
+        }
     }
 
     fn hear(&mut self, sound: Vec<f32>) {

@@ -140,6 +140,9 @@ pub enum RoomCommand {
     /// The next 20 ms of our voice, at the moment they are to be heard. Nothing is sent while none
     /// come (after a short tail), and the stream's time goes on.
     Voice(Pcm<Hz24k>),
+    /// No sound follows the last one at once: the tail begins where that ends. Without it, the tail begins
+    /// when two frames have not come, and who listens has had a gap.
+    VoicePause,
     /// What the assistant does.
     State(AgentState),
     /// A reliable data packet.

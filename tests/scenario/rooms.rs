@@ -100,6 +100,7 @@ async fn play(story: &Story, script: Script, length: u64, wake_word: bool) -> Se
         while let Some(command) = commands_rx.recv().await {
             let line = match command {
                 RoomCommand::Voice(_) => "sound".to_owned(),
+                RoomCommand::VoicePause => "pause".to_owned(),
                 RoomCommand::State(state) => format!("state {}", state.as_str()),
                 RoomCommand::Data { topic, payload, .. } => {
                     format!("data {topic} {}", String::from_utf8_lossy(&payload))
@@ -185,6 +186,16 @@ async fn a_question_is_answered_with_captions_of_both_sides_and_states() {
     );
     assert!(said > 4_500 && said < 5_200, "{}", seen.text());
     assert_eq!(seen.caption("SG_voice_2"), "It is noon. Time for lunch.");
+    let pauses: Vec<_> = seen
+        .lines
+        .windows(2)
+        .filter(|two| two[1].1 == "pause")
+        .map(|two| (two[0].1.as_str(), two[1].0 - two[0].0))
+        .collect();
+    assert!(
+        pauses.len() >= 2 && pauses.iter().all(|p| *p == ("sound", 0)),
+        "the room is told with the last sound: {pauses:?}"
+    );
     assert!(seen.at("state listening") < 100);
     assert!(seen.at("state thinking") <= seen.at("data tool_status {\"tool_used\":false"));
     assert!(seen.at("data caal.turn {\"total_ms\":") > said);

@@ -31,7 +31,10 @@ fn the_first_and_the_last_20_ms_of_a_tone_arrive() {
     for (seq, at) in (0..100u64).map(|i| (i, start + Duration::from_millis(20 * i))) {
         let packet = match frames.next() {
             Some(frame) => Some(voice.encode(&frame, at)),
-            None => voice.idle(at),
+            None => {
+                voice.over();
+                voice.idle(at)
+            }
         };
         if let Some(packet) = packet {
             hearing.push(seq, packet.time, &packet.payload, at);
@@ -62,6 +65,7 @@ fn the_time_goes_on_over_a_pause_and_never_back() {
     let next = voice.encode(&sound, at(50));
     assert_eq!((next.time, next.talkspurt), (960, false));
     assert_eq!(voice.encode(&sound, at(50)).time, 1_920);
+    voice.over();
     let mut tail = 0;
     while let Some(silence) = voice.idle(at(70 + 20 * tail)) {
         assert_eq!(silence.time, 2_880 + 960 * tail);
@@ -79,6 +83,88 @@ fn the_time_goes_on_over_a_pause_and_never_back() {
     voice.reset();
     let after = voice.encode(&sound, at(6_001));
     assert_eq!((after.time, after.talkspurt), (6_000 * 48 + 960, true));
+}
+
+/// Sends what is to be sent until `until`, as rooms do: sound when it comes, silence when it is due. Gives
+/// when each packet went and its time, in milliseconds from `start`, and whether it begins a talkspurt.
+fn sent(
+    voice: &mut Voice,
+    start: Instant,
+    sounds: &[u64],
+    said_to_be_over: bool,
+    until: u64,
+) -> Vec<(u64, u64, bool)> {
+    let sound = Pcm::new(tone(480));
+    let mut packets = Vec::new();
+    for ms in sounds.first().copied().unwrap_or(0)..until {
+        let now = start + Duration::from_millis(ms);
+        if sounds.contains(&ms) {
+            packets.push((ms, voice.encode(&sound, now)));
+            if said_to_be_over && sounds.last() == Some(&ms) {
+                voice.over();
+            }
+        }
+        packets.extend(voice.idle(now).map(|p| (ms, p)));
+    }
+    packets
+        .into_iter()
+        .map(|(ms, p)| (ms, p.time / 48, p.talkspurt))
+        .collect()
+}
+
+#[test]
+fn packets_leave_at_their_times_through_speech_tail_pause_and_the_next_speech() {
+    let (start, mut voice) = (Instant::now(), Voice::new().unwrap());
+    let first: Vec<u64> = (0..10).map(|i| 20 * i).collect();
+    // After a pause of 373 ms, which is no multiple of a frame.
+    let second: Vec<u64> = (0..5).map(|i| 773 + 20 * i).collect();
+    let mut all = sent(&mut voice, start, &first, true, 773);
+    all.extend(sent(&mut voice, start, &second, true, 1_500));
+    let tailed = |speech: &[u64]| -> Vec<u64> {
+        let tail = (1..=10).map(|i| speech.last().unwrap() + 20 * i);
+        speech.iter().copied().chain(tail).collect()
+    };
+    let expected: Vec<_> = [tailed(&first), tailed(&second)]
+        .concat()
+        .into_iter()
+        .map(|ms| (ms, ms, [0, 773].contains(&ms)))
+        .collect();
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn a_late_last_sound_does_not_make_the_tail_late() {
+    let (start, mut voice) = (Instant::now(), Voice::new().unwrap());
+    let packets = sent(&mut voice, start, &[0, 20, 47], true, 1_000);
+    assert_eq!(
+        packets[2..5],
+        [(47, 40, false), (60, 60, false), (80, 80, false)]
+    );
+}
+
+#[test]
+fn sound_that_ends_without_a_word_has_its_tail_at_new_times() {
+    let (start, mut voice) = (Instant::now(), Voice::new().unwrap());
+    let packets = sent(&mut voice, start, &[0, 20], false, 1_000);
+    // Two frames were waited for, which listeners took for a gap: they begin anew, not 40 ms late.
+    assert_eq!(packets.len(), 12);
+    assert_eq!(packets[2..4], [(80, 80, true), (100, 100, false)]);
+}
+
+#[test]
+fn a_reply_that_begins_in_the_tail_is_early_and_never_late() {
+    let (start, mut voice) = (Instant::now(), Voice::new().unwrap());
+    let mut packets = sent(&mut voice, start, &[0], true, 67);
+    packets.extend(sent(&mut voice, start, &[67, 87], true, 120));
+    assert_eq!(
+        packets[3..],
+        [
+            (60, 60, false),
+            (67, 80, false),
+            (87, 100, false),
+            (107, 120, false)
+        ]
+    );
 }
 
 #[test]
@@ -108,7 +194,10 @@ fn sound_that_stops_in_mid_wave_fades() {
         let sound = (0..480).map(|s| (0.13 * (i * 480 + s) as f32 / 24.0).sin() * 0.5);
         let packet = match i {
             0..10 => Some(voice.encode(&Pcm::new(sound.collect()), at)),
-            _ => voice.idle(at),
+            _ => {
+                voice.over();
+                voice.idle(at)
+            }
         };
         if let Some(packet) = packet {
             hearing.push(i, packet.time, &packet.payload, at);

@@ -1,12 +1,18 @@
-//! Our voice on its way out: 20 ms of PCM in, one Opus packet with its RTP time out. When to send which
-//! is the pacer's, what to say the session's.
+//! Our voice on its way out: 20 ms of PCM in, one Opus packet with its RTP time out, and the silence that
+//! follows. When sound is sent is the pacer's, when silence is this file's, what to say the session's.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use opus::{Application, Bitrate, Channels, Encoder, Signal};
 
 use super::{AudioError, FRAME_TICKS};
-use crate::audio::{Hz24k, Pcm};
+use crate::{
+    audio::{Hz24k, Pcm},
+    rtc::FRAME as FRAME_TIME,
+};
 
 /// Samples of a packet: 20 ms at 24 kHz.
 const FRAME: usize = 480;
@@ -38,6 +44,10 @@ const FADE: usize = 120;
 /// frames late is catching up.
 const PAUSE: u64 = 3 * FRAME_TICKS as u64;
 
+/// How long after it was due sound is waited for, where nobody said that none comes: two frames late is
+/// late, three is a pause.
+const LATE: Duration = Duration::from_millis(2 * FRAME_TIME.as_millis() as u64);
+
 /// One packet to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
@@ -68,6 +78,10 @@ pub struct Voice {
     paused: bool,
     /// Packets of silence still to send.
     tail: u8,
+    /// When the next packet is due, by the even clock of those before it; none before the first.
+    due: Option<Instant>,
+    /// Whoever speaks has said that no sound follows at once.
+    over: bool,
     /// Last sample sent.
     last: f32,
 }
@@ -85,6 +99,8 @@ impl Voice {
             end: 0,
             paused: true,
             tail: 0,
+            due: None,
+            over: false,
             last: 0.0,
         })
     }
@@ -106,16 +122,36 @@ impl Voice {
         }
         self.fade(&mut frame[sound.len()..]);
         self.tail = TAIL;
-        self.packet(&frame, now)
+        self.over = false;
+        self.packet(&frame, now, false)
     }
 
-    /// The packet of 20 ms in which there is nothing to say: silence for 200 ms after the last sound,
-    /// then none. Call it every 20 ms in which [`Self::encode`] is not called.
+    /// No sound follows the last one at once: silence is due when the next sound would have been. Who
+    /// does not say so is taken to have stopped when three frames have not come.
+    pub fn over(&mut self) {
+        self.over = true;
+    }
+
+    /// When [`Self::idle`] has a packet, unless sound comes before.
+    pub fn due(&self) -> Option<Instant> {
+        let wait = match self.over {
+            true => Duration::ZERO,
+            false => LATE,
+        };
+        self.due.filter(|_| self.tail > 0).map(|due| due + wait)
+    }
+
+    /// The packet of 20 ms in which there is nothing to say, where one is due: silence for 200 ms after
+    /// the last sound, then none. Call it at [`Self::due`], until it gives none.
     pub fn idle(&mut self, now: Instant) -> Option<Outgoing> {
-        self.tail = self.tail.checked_sub(1)?;
+        self.due().filter(|due| *due <= now)?;
+        self.tail -= 1;
         let mut frame = [0.0; FRAME];
         self.fade(&mut frame);
-        let packet = self.packet(&frame, now);
+        // Sound that stopped without a word was waited for: who listens has had a gap.
+        let gap = !self.over;
+        self.over = true;
+        let packet = self.packet(&frame, now, gap);
         self.paused = self.tail == 0;
         Some(packet)
     }
@@ -128,6 +164,7 @@ impl Voice {
         self.encoder.reset_state().ok();
         self.paused = true;
         self.tail = 0;
+        self.due = None;
         self.last = 0.0;
     }
 
@@ -140,15 +177,19 @@ impl Voice {
         }
     }
 
-    fn packet(&mut self, frame: &[f32; FRAME], now: Instant) -> Outgoing {
+    /// `gap`: the one before was to be followed by sound that never came.
+    fn packet(&mut self, frame: &[f32; FRAME], now: Instant, gap: bool) -> Outgoing {
         let elapsed = now.saturating_duration_since(*self.origin.get_or_insert(now));
         let wall = (elapsed.as_micros() * 48 / 1_000) as u64;
-        let talkspurt = self.paused || wall > self.end + PAUSE;
+        let talkspurt = gap || self.paused || wall > self.end + PAUSE;
         let time = match talkspurt {
             true => wall.max(self.end),
             false => self.end,
         };
         self.end = time + FRAME_TICKS as u64;
+        // A late packet does not make those after it late; one that goes early makes them early.
+        let due = self.due.filter(|_| !talkspurt).unwrap_or(now);
+        self.due = Some(due.min(now) + FRAME_TIME);
         self.paused = false;
         let mut packet = [0; PACKET];
         let len = self

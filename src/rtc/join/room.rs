@@ -316,7 +316,7 @@ impl Seat {
                     .more(segment, &more.0, last, track, id, now_ms());
                 self.write("", values);
             }
-            RoomCommand::Voice(_) | RoomCommand::Leave => {}
+            RoomCommand::Voice(_) | RoomCommand::VoicePause | RoomCommand::Leave => {}
         }
     }
 

@@ -27,6 +27,7 @@ impl Room {
         let now = Instant::now();
         match command {
             RoomCommand::Voice(sound) => self.say(&sound, now),
+            RoomCommand::VoicePause => self.voice.over(),
             RoomCommand::State(new) => {
                 self.agent.attributes = state(new);
                 self.agent.version += 1;

@@ -92,8 +92,7 @@ pub(super) struct Room {
     lateness: Arc<Lateness>,
     /// A frame of the voice is on its way.
     sending: bool,
-    /// When the assistant's sound last came, and how loud it was.
-    spoke: Option<Instant>,
+    /// How loud the assistant's last sound was.
     loud: f32,
     audible: bool,
     speaking: Vec<String>,
@@ -157,7 +156,6 @@ impl Room {
             pace: Pace::default(),
             lateness: parts.lateness,
             sending: false,
-            spoke: None,
             loud: 0.0,
             audible: false,
             speaking: Vec::new(),
@@ -175,7 +173,8 @@ impl Room {
         let mut tick = tokio::time::interval(FRAME);
         let events = self.events.clone();
         while self.over.is_none() {
-            let due = self.sessions.values().map(Session::due).min();
+            let due = self.sessions.values().map(Session::due);
+            let due = due.chain(self.voice.due()).min();
             let due = due.unwrap_or_else(|| Instant::now() + Duration::from_secs(1));
             tokio::select! {
                 biased;
@@ -208,6 +207,7 @@ impl Room {
                 }
                 () = tokio::time::sleep_until(due.into()) => {}
             }
+            self.trail_off(Instant::now());
             self.settle(Instant::now());
             if std::mem::take(&mut self.sending)
                 && let Some(late) = self.pace.frame(Instant::now())

@@ -13,7 +13,7 @@ use super::Room;
 use crate::{
     audio::{Hz24k, Pcm},
     rtc::{
-        FRAME, Identity, RoomEvent,
+        Identity, RoomEvent,
         audio::{Hearing, Outgoing, red},
         endpoint::{keys, media::Packet, session::Mic, words},
         peer::{Opus, Rtp},
@@ -181,17 +181,6 @@ impl Room {
         for (who, sound) in heard {
             self.tell(RoomEvent::Sound(who, sound));
         }
-        // The house speaks every 20 ms, give or take; after a longer wait it has stopped.
-        let stopped = self
-            .spoke
-            .is_some_and(|t| now.duration_since(t) > 2 * FRAME);
-        if stopped {
-            self.loud = 0.0;
-            match self.voice.idle(now) {
-                Some(packet) => self.speak(&packet, now),
-                None => self.spoke = None,
-            }
-        }
         if self.ticks.is_multiple_of(20) {
             self.speakers();
         }
@@ -199,10 +188,18 @@ impl Room {
 
     pub(super) fn say(&mut self, sound: &Pcm<Hz24k>, now: Instant) {
         self.loud = sound.rms();
-        self.spoke = Some(now);
         let packet = self.voice.encode(sound, now);
         self.speak(&packet, now);
         self.sending = true;
+    }
+
+    /// The silence after the voice, where some is due.
+    pub(super) fn trail_off(&mut self, now: Instant) {
+        while let Some(packet) = self.voice.idle(now) {
+            self.loud = 0.0;
+            self.speak(&packet, now);
+            self.sending = true;
+        }
     }
 
     pub(super) fn speak(&mut self, packet: &Outgoing, now: Instant) {

@@ -45,9 +45,6 @@ const ASKS: usize = 256;
 /// What the track is called, by LiveKit's own agents.
 const TRACK_NAME: &str = "roomio_audio";
 
-/// Our voice pauses when none came for so long: two frames late is late, three is a pause.
-const PAUSE: Duration = Duration::from_millis(50);
-
 /// Ticks that are caught up after a stall; more are left out.
 const CATCH_UP: Duration = Duration::from_millis(400);
 
@@ -92,7 +89,6 @@ pub(super) struct Session<'a> {
     last_offer: String,
     last_answer: String,
     tick: Instant,
-    last_voice: Option<Instant>,
     /// Our track has been subscribed to by somebody.
     subscribed: bool,
     audible: bool,
@@ -165,7 +161,6 @@ impl<'a> Session<'a> {
             last_offer: String::new(),
             last_answer: String::new(),
             tick: now,
-            last_voice: None,
             subscribed: false,
             audible: false,
             audible_at: None,
@@ -279,6 +274,9 @@ impl<'a> Session<'a> {
             self.tick += FRAME;
             self.every_frame(now);
         }
+        while let Some(silence) = self.seat.voice.idle(now) {
+            self.speak(silence, now);
+        }
         loop {
             self.flush_outbox();
             let mut quiet = true;
@@ -318,6 +316,7 @@ impl<'a> Session<'a> {
     fn due(&self) -> Instant {
         let lines = [self.publisher.due, self.subscriber.due, self.tick];
         let more = [
+            self.seat.voice.due(),
             self.mend.deadline(),
             self.seat.roster.deadline(),
             self.audible_at,
@@ -418,12 +417,6 @@ impl<'a> Session<'a> {
             }
             true
         });
-        if self.last_voice.is_some_and(|at| now > at + PAUSE) {
-            match self.seat.voice.idle(now) {
-                Some(packet) => self.speak(packet, now),
-                None => self.last_voice = None,
-            }
-        }
     }
 
     fn hear(&mut self, packet: &Rtp, now: Instant) {
@@ -465,7 +458,6 @@ impl<'a> Session<'a> {
     }
 
     fn voice(&mut self, sound: &Pcm<Hz24k>, now: Instant) {
-        self.last_voice = Some(now);
         let packet = self.seat.voice.encode(sound, now);
         self.speak(packet, now);
     }
@@ -502,6 +494,7 @@ impl<'a> Session<'a> {
     fn command(&mut self, command: RoomCommand, now: Instant) {
         match command {
             RoomCommand::Voice(sound) => self.voice(&sound, now),
+            RoomCommand::VoicePause => self.seat.voice.over(),
             RoomCommand::State(state) => {
                 self.seat.order(RoomCommand::State(state));
                 self.show(state);
