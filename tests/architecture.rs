@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &[]),
     ("onnx", &[]),
     ("models", &[]),
-    ("settings", &["engine", "models"]), // its values are theirs: a device, a hub
+    ("settings", &["engine", "llm", "models"]), // its values are theirs: a device, a hub, a prompt
     ("wake", &["audio", "engine", "onnx"]),
     ("vad", &["audio", "engine"]),
     ("endpoint", &["audio", "engine"]),

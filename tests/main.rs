@@ -14,6 +14,7 @@ mod models;
 mod process;
 mod rtc;
 mod scenario;
+mod settings;
 mod sound;
 mod stt;
 mod support;

@@ -1,12 +1,15 @@
 //! From values as written to values that can be used: all problems at once.
 
-use std::{net::IpAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{fmt, net::IpAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use serde_json::Value;
 
 use super::{
     source::Sources,
-    table::{Kind, ROWS, Row},
+    table::Row,
+    value::{self, quoted},
 };
-use crate::{engine::Device, fault::Fault, models::HubOptions, pii::Pii};
+use crate::{engine::Device, fault::Fault, llm::prompt, models::HubOptions, pii::Pii};
 
 /// Which language model answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +48,19 @@ pub struct Settings {
     pub keep_alive: Option<Duration>,
     pub temperature: f32,
     pub embedded_model: String,
+    pub first_launch_completed: bool,
     pub agent_name: String,
+    /// The template in use: the user's own where `prompt` says `custom` and there is one.
+    pub prompt: Pii<String>,
+    pub timezone: String,
+    pub timezone_display: String,
     pub max_turns: usize,
+    pub wake_greetings: Vec<String>,
     pub wake_words: Vec<String>,
     pub wake_threshold: f32,
     pub follow_up: Duration,
+    pub allow_interruptions: bool,
+    /// The row `min_endpointing_delay`.
     pub turn_end_short: Duration,
     pub turn_end_long: Duration,
     pub wake_word_enabled: bool,
@@ -63,9 +74,25 @@ pub struct Settings {
     pub rtc_udp_port: u16,
     pub rtc_tcp_port: u16,
     pub http_port: u16,
+    pub vk_agent_port: Option<u16>,
 }
 
-/// Why the settings cannot be used.
+/// One value that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The row.
+    pub key: &'static str,
+    /// A sentence for people: where it was set, what it may be. Never a secret.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Why the settings cannot be used, or not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// Neither `CAAL_HOME`, `XDG_DATA_HOME` nor `HOME` is set.
@@ -79,15 +106,31 @@ pub enum SettingsError {
         /// Without its contents.
         reason: String,
     },
-    /// One line per wrong value.
-    #[error("{}", .0.join("\n"))]
-    Values(Vec<String>),
+    /// A file of settings cannot be written; it is as it was.
+    #[error("{} cannot be written ({reason}); nothing was changed", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says, and the next step.
+        reason: String,
+    },
+    /// All wrong values; nothing was changed.
+    #[error("{}", lines(.0))]
+    Values(Vec<Problem>),
+}
+
+fn lines(problems: &[Problem]) -> String {
+    let texts: Vec<&str> = problems.iter().map(|p| p.text.as_str()).collect();
+    texts.join("\n")
 }
 
 impl SettingsError {
-    /// What the error means for its caller: always the user's to mend.
+    /// What the error means for its caller: the user's to mend, but for a disk that takes nothing.
     pub fn fault(&self) -> Fault {
-        Fault::Request
+        match self {
+            Self::NoHome | Self::File { .. } | Self::Values(_) => Fault::Request,
+            Self::Write { .. } => Fault::Internal,
+        }
     }
 }
 
@@ -103,73 +146,11 @@ impl Settings {
             sources,
             problems: Vec::new(),
         };
-        let path = |text: String| (!text.is_empty()).then(|| PathBuf::from(text));
-        let settings = Self {
-            data_dir: sources.data_dir.clone(),
-            models_dir: path(reader.text("models_dir"))
-                .unwrap_or_else(|| sources.data_dir.join("models")),
-            hub: HubOptions::from_env(&sources.environment),
-            device: match reader.text("device").as_str() {
-                "cuda" => Device::Cuda,
-                _ => Device::Cpu,
-            },
-            threads: NonZeroUsize::new(reader.number("threads") as usize),
-            onnxruntime: path(reader.text("onnxruntime")),
-            whisper_model: reader.text("whisper_model"),
-            language: reader.text("language").to_lowercase(),
-            stt_prompt: reader.text("stt_prompt"),
-            voice: reader.text("tts_voice_kokoro"),
-            speed: reader.number("speech_speed") as f32,
-            pronunciation: reader.map("pronunciation"),
-            llm_provider: match reader.text("llm_provider").as_str() {
-                "ollama" => LlmProvider::Ollama,
-                "embedded" => LlmProvider::Embedded,
-                _ => LlmProvider::Auto,
-            },
-            ollama_host: reader.text("ollama_host"),
-            ollama_model: reader.text("ollama_model"),
-            num_ctx: reader.number("num_ctx") as u32,
-            keep_alive: reader.keep_alive(),
-            temperature: reader.number("temperature") as f32,
-            embedded_model: reader.text("embedded_model"),
-            agent_name: reader.text("agent_name"),
-            max_turns: reader.number("max_turns") as usize,
-            wake_words: reader.words("wake_word_model"),
-            wake_threshold: reader.number("wake_word_threshold") as f32,
-            follow_up: Duration::from_secs_f64(reader.number("wake_word_timeout")),
-            turn_end_short: Duration::from_secs_f64(reader.number("turn_end_short")),
-            turn_end_long: Duration::from_secs_f64(reader.number("turn_end_long")),
-            wake_word_enabled: reader.flag("wake_word_enabled"),
-            livekit_url: Some(reader.text("livekit_url")).filter(|url| !url.is_empty()),
-            livekit_api_key: reader.text("livekit_api_key"),
-            livekit_api_secret: Pii(reader.text("livekit_api_secret")),
-            livekit_agent_name: reader.text("livekit_agent_name"),
-            livekit_room: reader.text("livekit_room"),
-            node_ip: reader.addresses("node_ip"),
-            rtc_port: reader.number("rtc_port") as u16,
-            rtc_udp_port: reader.number("rtc_udp_port") as u16,
-            rtc_tcp_port: reader.number("rtc_tcp_port") as u16,
-            http_port: reader.number("http_port") as u16,
-        };
-        let key_or_secret =
-            settings.livekit_api_key.is_empty() != settings.livekit_api_secret.0.is_empty();
-        if key_or_secret {
-            let problem =
-                "LIVEKIT_API_KEY and LIVEKIT_API_SECRET belong together; set both or none";
-            reader.problems.push(problem.to_owned());
-        } else if settings.livekit_url.is_some() && settings.livekit_api_key.is_empty() {
-            let problem = "LIVEKIT_URL is set without LIVEKIT_API_KEY and LIVEKIT_API_SECRET; set them as the LiveKit server has them";
-            reader.problems.push(problem.to_owned());
-        }
-        if reader.problems.is_empty() && settings.turn_end_long < settings.turn_end_short {
-            reader
-                .problems
-                .push("turn_end_long is shorter than turn_end_short; make it longer".to_owned());
-        }
-        if reader.problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(SettingsError::Values(reader.problems))
+        let settings = reader.settings();
+        reader.check_together(&settings);
+        match reader.problems.is_empty() {
+            true => Ok(settings),
+            false => Err(SettingsError::Values(reader.problems)),
         }
     }
 }
@@ -177,214 +158,169 @@ impl Settings {
 /// Reads single values and keeps the problems.
 struct Reader<'a> {
     sources: &'a Sources,
-    problems: Vec<String>,
+    problems: Vec<Problem>,
 }
 
 impl Reader<'_> {
-    /// The value and where it was set.
-    fn raw(&self, row: &Row) -> (String, String) {
-        let Sources {
-            flags,
-            file,
-            file_path,
-            environment,
-            ..
-        } = self.sources;
-        if let Some(value) = flags.get(row.key) {
-            return (value.clone(), format!("--{}", row.key.replace('_', "-")));
-        }
-        if let Some(value) = file.get(row.key) {
-            let text = match value {
-                serde_json::Value::String(text) => text.clone(),
-                serde_json::Value::Null => row.default.to_owned(),
-                other => other.to_string(),
-            };
-            return (text, format!("{} in {}", row.key, file_path.display()));
-        }
-        if let Some(value) = environment.get(row.env).filter(|v| !v.is_empty()) {
-            return (value.clone(), row.env.to_owned());
-        }
-        (row.default.to_owned(), row.key.to_owned())
-    }
-
-    fn text(&mut self, key: &str) -> String {
-        let row = find(key);
-        let (value, place) = self.raw(row);
-        let value = value.trim().to_owned();
-        let problem = match row.kind {
-            Kind::Choice(words) if !words.contains(&value.as_str()) => {
-                Some(format!("it must be one of: {}", words.join(", ")))
-            }
-            Kind::Url => {
-                // OLLAMA_HOST is often written without a scheme, as Ollama itself allows.
-                let url = if value.contains("://") {
-                    value.clone()
-                } else {
-                    format!("http://{value}")
-                };
-                let known = url.starts_with("http://") || url.starts_with("https://");
-                match reqwest::Url::parse(&url) {
-                    Ok(parsed) if known && parsed.has_host() => {
-                        return url.trim_end_matches('/').to_owned();
-                    }
-                    _ => Some("it must be a URL such as http://localhost:11434".to_owned()),
-                }
-            }
-            Kind::SocketUrl if !value.is_empty() => match reqwest::Url::parse(&value) {
-                Ok(url)
-                    if matches!(url.scheme(), "ws" | "wss" | "http" | "https")
-                        && url.has_host() =>
-                {
-                    return value.trim_end_matches('/').to_owned();
-                }
-                _ => Some("it must be a URL such as ws://192.168.1.5:7880".to_owned()),
+    fn settings(&mut self) -> Settings {
+        let sources = self.sources;
+        let path = |text: String| (!text.is_empty()).then(|| PathBuf::from(text));
+        Settings {
+            data_dir: sources.data_dir.clone(),
+            models_dir: path(self.text("models_dir"))
+                .unwrap_or_else(|| sources.data_dir.join("models")),
+            hub: HubOptions::from_env(&sources.environment),
+            device: match self.text("device").as_str() {
+                "cuda" => Device::Cuda,
+                _ => Device::Cpu,
             },
-            _ => None,
-        };
-        if let Some(problem) = problem {
-            self.problems
-                .push(format!("{place} is {}: {problem}", quoted(row, &value)));
+            threads: NonZeroUsize::new(self.whole("threads") as usize),
+            onnxruntime: path(self.text("onnxruntime")),
+            whisper_model: self.text("whisper_model"),
+            language: self.text("language").to_lowercase(),
+            stt_prompt: self.text("stt_prompt"),
+            voice: self.text("tts_voice_kokoro"),
+            speed: self.number("speech_speed") as f32,
+            pronunciation: self.map("pronunciation"),
+            llm_provider: match self.text("llm_provider").as_str() {
+                "ollama" => LlmProvider::Ollama,
+                "embedded" => LlmProvider::Embedded,
+                _ => LlmProvider::Auto,
+            },
+            ollama_host: self.text("ollama_host"),
+            ollama_model: self.text("ollama_model"),
+            num_ctx: self.whole("num_ctx"),
+            keep_alive: value::stay(&self.text("keep_alive")).flatten(),
+            temperature: self.number("temperature") as f32,
+            embedded_model: self.text("embedded_model"),
+            first_launch_completed: self.flag("first_launch_completed"),
+            agent_name: self.text("agent_name"),
+            prompt: {
+                let custom = self.text("prompt") == "custom";
+                let own = sources.custom_prompt.as_ref().filter(|_| custom);
+                own.cloned()
+                    .unwrap_or_else(|| Pii(prompt::DEFAULT_TEMPLATE.to_owned()))
+            },
+            timezone: self.text("timezone"),
+            timezone_display: self.text("timezone_display"),
+            max_turns: self.whole("max_turns") as usize,
+            wake_greetings: self.list("wake_greetings"),
+            wake_words: self.wake_words(),
+            wake_threshold: self.number("wake_word_threshold") as f32,
+            follow_up: self.seconds("wake_word_timeout"),
+            allow_interruptions: self.flag("allow_interruptions"),
+            turn_end_short: self.seconds("min_endpointing_delay"),
+            turn_end_long: self.seconds("turn_end_long"),
+            wake_word_enabled: self.flag("wake_word_enabled"),
+            livekit_url: Some(self.text("livekit_url")).filter(|url| !url.is_empty()),
+            livekit_api_key: self.text("livekit_api_key"),
+            livekit_api_secret: Pii(self.text("livekit_api_secret")),
+            livekit_agent_name: self.text("livekit_agent_name"),
+            livekit_room: self.text("livekit_room"),
+            node_ip: value::addresses(&self.text("node_ip")).unwrap_or_default(),
+            rtc_port: self.port("rtc_port"),
+            rtc_udp_port: self.port("rtc_udp_port"),
+            rtc_tcp_port: self.port("rtc_tcp_port"),
+            http_port: self.port("http_port"),
+            vk_agent_port: Some(self.port("vk_agent_port")).filter(|port| *port > 0),
         }
-        value
     }
 
-    fn words(&mut self, key: &str) -> Vec<String> {
-        let row = find(key);
-        let (value, place) = self.raw(row);
-        let words: Vec<String> = value
-            .split(',')
-            .map(|word| word.trim().to_owned())
-            .collect();
-        if words.iter().any(String::is_empty) {
-            let problem = format!(
-                "it must be one name or several with commas, such as {}",
-                row.default
+    /// What single values cannot tell.
+    fn check_together(&mut self, settings: &Settings) {
+        let key_or_secret =
+            settings.livekit_api_key.is_empty() != settings.livekit_api_secret.0.is_empty();
+        let mut problem = |key, text: &str| {
+            let text = text.to_owned();
+            self.problems.push(Problem { key, text });
+        };
+        if key_or_secret {
+            problem(
+                "livekit_api_secret",
+                "LIVEKIT_API_KEY and LIVEKIT_API_SECRET belong together; set both or none",
             );
-            self.problems
-                .push(format!("{place} is {}: {problem}", quoted(row, &value)));
+        } else if settings.livekit_url.is_some() && settings.livekit_api_key.is_empty() {
+            problem(
+                "livekit_api_key",
+                "LIVEKIT_URL is set without LIVEKIT_API_KEY and LIVEKIT_API_SECRET; set them as the LiveKit server has them",
+            );
         }
-        words
-    }
-
-    fn number(&mut self, key: &str) -> f64 {
-        let row = find(key);
-        let (value, place) = self.raw(row);
-        let (low, high, whole) = match row.kind {
-            Kind::Int(low, high) => (f64::from(low), f64::from(high), true),
-            Kind::Number(low, high) => (low, high, false),
-            _ => unreachable!("{key} is no number in the table"),
-        };
-        match value.trim().parse::<f64>() {
-            Ok(n) if (low..=high).contains(&n) && (!whole || n.fract() == 0.0) => n,
-            _ => {
-                let kind = if whole { "a whole number" } else { "a number" };
-                let problem = format!("it must be {kind} from {low} to {high}");
-                self.problems
-                    .push(format!("{place} is {}: {problem}", quoted(row, &value)));
-                low
-            }
+        if settings.turn_end_long < settings.turn_end_short {
+            problem(
+                "turn_end_long",
+                "turn_end_long is shorter than min_endpointing_delay; make it longer",
+            );
         }
     }
 
-    fn flag(&mut self, key: &str) -> bool {
-        let row = find(key);
-        let (value, place) = self.raw(row);
-        match value.trim().to_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => true,
-            "false" | "0" | "no" | "off" => false,
-            _ => {
-                let problem = "it must be true or false";
-                self.problems
-                    .push(format!("{place} is {}: {problem}", quoted(row, &value)));
-                false
-            }
+    /// The value of `key`; its default, where what is set cannot be used, which is noted.
+    fn value(&mut self, key: &'static str) -> Value {
+        let row = Row::find(key).expect("every key read here is a row of the table");
+        let (given, origin) = self.sources.given(row);
+        value::check(row, &given).unwrap_or_else(|must| {
+            let place = self.sources.place(row, &origin);
+            let text = format!("{place} is {}: {must}", quoted(row, &given));
+            self.problems.push(Problem { key, text });
+            value::default(row)
+        })
+    }
+
+    fn text(&mut self, key: &'static str) -> String {
+        match self.value(key) {
+            Value::String(text) => text,
+            _ => unreachable!("{key} is no text in the table"),
         }
     }
 
-    fn addresses(&mut self, key: &str) -> Vec<IpAddr> {
-        let row = find(key);
-        let (value, place) = self.raw(row);
-        let mut addresses = Vec::new();
-        for word in value.split(',').map(str::trim).filter(|w| !w.is_empty()) {
-            match word.parse() {
-                Ok(address) => addresses.push(address),
-                Err(_) => {
-                    let problem = "it must be IP addresses, such as 192.168.1.5";
-                    self.problems
-                        .push(format!("{place} is {}: {problem}", quoted(row, word)));
-                }
-            }
-        }
-        addresses
+    fn number(&mut self, key: &'static str) -> f64 {
+        let value = self.value(key);
+        value.as_f64().expect("a number in the table")
     }
 
-    /// `10m`, `24h`, `30s`, `90` (seconds), a negative number for ever: as Ollama writes it.
-    fn keep_alive(&mut self) -> Option<Duration> {
-        let row = find("keep_alive");
-        let (value, place) = self.raw(row);
-        let value = value.trim();
-        let (digits, unit) = match value.char_indices().find(|(_, c)| c.is_ascii_alphabetic()) {
-            Some((at, _)) => value.split_at(at),
-            None => (value, "s"),
-        };
-        let seconds = match unit {
-            "s" => Some(1),
-            "m" => Some(60),
-            "h" => Some(3600),
-            _ => None,
-        };
-        match (digits.parse::<i64>(), seconds) {
-            (Ok(n), Some(_)) if n < 0 => None,
-            (Ok(n), Some(unit)) => Some(Duration::from_secs(n.unsigned_abs().saturating_mul(unit))),
-            _ => {
-                let problem = "it must be a time such as 10m, 24h, or -1 for always";
-                self.problems
-                    .push(format!("{place} is {}: {problem}", quoted(row, value)));
-                None
-            }
-        }
+    fn whole(&mut self, key: &'static str) -> u32 {
+        let value = self.value(key).as_u64();
+        value
+            .and_then(|n| u32::try_from(n).ok())
+            .expect("a whole number in the table, whose ranges are u32")
     }
 
-    fn map(&mut self, key: &str) -> Vec<(String, String)> {
-        let row = find(key);
-        match self.sources.file.get(row.key) {
-            None | Some(serde_json::Value::Null) => Vec::new(),
-            Some(serde_json::Value::Object(map)) => map
-                .iter()
-                .filter_map(|(word, value)| match value {
-                    serde_json::Value::String(said) => Some((word.clone(), said.clone())),
-                    _ => {
-                        self.problems.push(format!(
-                            "{key} in {}: {word:?} must be a text, such as {{\"Nguyen\": \"win\"}}",
-                            self.sources.file_path.display()
-                        ));
-                        None
-                    }
-                })
-                .collect(),
-            Some(_) => {
-                self.problems.push(format!(
-                    "{key} in {} must be a map of texts, such as {{\"Nguyen\": \"win\"}}",
-                    self.sources.file_path.display()
-                ));
-                Vec::new()
-            }
-        }
+    fn port(&mut self, key: &'static str) -> u16 {
+        u16::try_from(self.whole(key)).expect("the table's range of a port")
     }
-}
 
-/// A URL may hold a password, and a secret is one: they are not quoted.
-fn quoted(row: &Row, value: &str) -> String {
-    match row.kind {
-        Kind::Url | Kind::SocketUrl | Kind::Secret => "unusable".to_owned(),
-        _ => format!("{:?}", value.chars().take(60).collect::<String>()),
+    fn seconds(&mut self, key: &'static str) -> Duration {
+        Duration::from_secs_f64(self.number(key))
     }
-}
 
-fn find(key: &str) -> &'static Row {
-    ROWS.iter()
-        .find(|row| row.key == key)
-        .expect("every key read here is a row of the table")
+    fn flag(&mut self, key: &'static str) -> bool {
+        self.value(key) == Value::Bool(true)
+    }
+
+    fn list(&mut self, key: &'static str) -> Vec<String> {
+        let texts = self.value(key);
+        let texts = texts.as_array().into_iter().flatten();
+        texts.filter_map(|t| Some(t.as_str()?.to_owned())).collect()
+    }
+
+    fn map(&mut self, key: &'static str) -> Vec<(String, String)> {
+        let texts = self.value(key);
+        let texts = texts.as_object().into_iter().flatten();
+        texts
+            .filter_map(|(word, said)| Some((word.clone(), said.as_str()?.to_owned())))
+            .collect()
+    }
+
+    /// CAAL writes `models/hey_jarvis.onnx` for what is called `hey_jarvis` here.
+    fn wake_words(&mut self) -> Vec<String> {
+        let text = self.text("wake_word_model");
+        text.split(',')
+            .map(|word| {
+                let bare = word.strip_prefix("models/");
+                let bare = bare.and_then(|file| file.strip_suffix(".onnx"));
+                bare.unwrap_or(word).to_owned()
+            })
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -439,7 +375,8 @@ mod tests {
             panic!("wrong")
         };
         assert_eq!(problems.len(), 5, "{problems:#?}");
-        let text = problems.join("\n");
+        assert!(problems.iter().any(|p| p.key == "pronunciation"));
+        let text = SettingsError::Values(problems).to_string();
         assert!(
             text.contains("CAAL_DEVICE is \"gpu\": it must be one of: cpu, cuda"),
             "{text}"

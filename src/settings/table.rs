@@ -1,19 +1,20 @@
-//! The table of settings: everything else about them is derived from it.
-
-use std::fmt::Write as _;
+//! The table of settings: everything else about them is derived from it. The first
+//! [`CAAL_ROWS`] are CAAL's own, by its names and in its order, because its clients expect them.
 
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// Any text, empty allowed.
+    /// Any text of one line, empty allowed.
     Text,
     /// A file or folder.
     Path,
     /// `http://` or `https://`.
     Url,
+    /// The same, or empty.
+    OptionalUrl,
     /// `ws://` or `wss://` (`http://` and `https://` mean the same); may be empty.
     SocketUrl,
-    /// Any text; never shown.
+    /// Any text of one line; never shown. Its variable with `_FILE` behind names a file that holds it.
     Secret,
     /// `true` or `false` (also `1`/`0`, `yes`/`no`, `on`/`off`).
     Bool,
@@ -25,8 +26,48 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Words with commas between, at least one.
     Words,
-    /// A map of words, in the settings file only.
+    /// Texts, as a list; in the environment with `|` or line ends between.
+    Lines,
+    /// A map of texts.
     Map,
+    /// How long something stays: `10m`, `24h`, `90` (seconds), a negative number for ever.
+    Stay,
+    /// IP addresses with commas between; may be empty.
+    Addresses,
+    /// The name of a time zone; may be empty.
+    Zone,
+}
+
+/// When a change of a setting is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applies {
+    /// With the next request that asks for it.
+    AtOnce,
+    /// Between two turns, in conversations that are going on, too.
+    NextTurn,
+    /// When the program is started again.
+    NextStart,
+}
+
+impl Applies {
+    /// For people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Applies::AtOnce => "at once",
+            Applies::NextTurn => "next turn",
+            Applies::NextStart => "next start",
+        }
+    }
+}
+
+/// Who may change a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Whoever may use the HTTP API.
+    Api,
+    /// Only somebody on this machine (`caal settings`, the file, the environment): what it says
+    /// decides which code is loaded, which ports are open, and who may come in.
+    Machine,
 }
 
 /// One setting.
@@ -36,262 +77,46 @@ pub struct Row {
     pub key: &'static str,
     /// Its environment variable; empty for none.
     pub env: &'static str,
+    /// A second variable that means the same, for whoever comes from another program; empty for none.
+    pub also: &'static str,
     /// What values it takes.
     pub kind: Kind,
     /// Used when nobody says anything.
     pub default: &'static str,
+    /// When a change is seen.
+    pub applies: Applies,
+    /// Who may change it.
+    pub reach: Reach,
     /// What it does, for people.
     pub doc: &'static str,
 }
 
-/// All settings, in the order of the documentation.
-pub const ROWS: &[Row] = &[
-    row(
-        "models_dir",
-        "CAAL_MODELS",
-        Kind::Path,
-        "",
-        "Folder of the model files. Empty: `models` in the data folder (`$XDG_DATA_HOME/caal`, else `~/.local/share/caal`).",
-    ),
-    row(
-        "device",
-        "CAAL_DEVICE",
-        Kind::Choice(&["cpu", "cuda"]),
-        "cpu",
-        "Processor for Whisper and Kokoro. `cuda` needs the CUDA build of ONNX Runtime (`caal models pull onnxruntime-cuda`).",
-    ),
-    row(
-        "threads",
-        "CAAL_THREADS",
-        Kind::Int(0, 64),
-        "0",
-        "Processor cores that one model may use. 0: all of this machine's, at most 8.",
-    ),
-    row(
-        "onnxruntime",
-        "ORT_DYLIB_PATH",
-        Kind::Path,
-        "",
-        "ONNX Runtime library. Empty: the one that `caal models pull` fetched.",
-    ),
-    row(
-        "whisper_model",
-        "WHISPER_MODEL",
-        Kind::Text,
-        "whisper-base",
-        "Speech recognition model: a name from `caal models list`, a hub name such as `Systran/faster-whisper-small`, a folder with a CTranslate2 Whisper model, or a ggml file such as `ggml-base.bin` (only where built with `--features whisper-cpp`).",
-    ),
-    row(
-        "language",
-        "CAAL_LANGUAGE",
-        Kind::Text,
-        "en",
-        "Language spoken to the assistant: a Whisper code (`en`, `de`, …) or `auto`.",
-    ),
-    row(
-        "stt_prompt",
-        "CAAL_STT_PROMPT",
-        Kind::Text,
-        "",
-        "Names and spellings that speech recognition should expect, as a sentence.",
-    ),
-    row(
-        "tts_voice_kokoro",
-        "TTS_VOICE",
-        Kind::Text,
-        "af_heart",
-        "Voice, or a blend such as `af_bella(2)+af_sky(1)`.",
-    ),
-    row(
-        "speech_speed",
-        "CAAL_SPEED",
-        Kind::Number(0.5, 2.0),
-        "1.0",
-        "Speed of speech; 1 is the voice's own.",
-    ),
-    row(
-        "pronunciation",
-        "",
-        Kind::Map,
-        "",
-        "How words are said: `{\"Nguyen\": \"win\"}`. In the settings file only.",
-    ),
-    row(
-        "llm_provider",
-        "LLM_PROVIDER",
-        Kind::Choice(&["auto", "ollama", "embedded"]),
-        "auto",
-        "Who answers. `auto`: Ollama when it answers, else the model inside the binary, also when Ollama is lost later.",
-    ),
-    row(
-        "ollama_host",
-        "OLLAMA_HOST",
-        Kind::Url,
-        "http://localhost:11434",
-        "Address of Ollama.",
-    ),
-    row(
-        "ollama_model",
-        "OLLAMA_MODEL",
-        Kind::Text,
-        "",
-        "Model that Ollama runs. Empty: the first one it has.",
-    ),
-    row(
-        "num_ctx",
-        "OLLAMA_NUM_CTX",
-        Kind::Int(1024, 131_072),
-        "8192",
-        "Context of the language model in tokens.",
-    ),
-    row(
-        "keep_alive",
-        "OLLAMA_KEEP_ALIVE",
-        Kind::Text,
-        "-1",
-        "How long Ollama keeps the model loaded: `10m`, `24h`, `-1` for always.",
-    ),
-    row(
-        "temperature",
-        "OLLAMA_TEMPERATURE",
-        Kind::Number(0.0, 2.0),
-        "0.7",
-        "Freedom of the language model.",
-    ),
-    row(
-        "embedded_model",
-        "CAAL_EMBEDDED_MODEL",
-        Kind::Text,
-        "smollm2-135m-instruct",
-        "Language model inside the binary: a name from `caal models list` or a GGUF file.",
-    ),
-    row(
-        "agent_name",
-        "CAAL_ASSISTANT_NAME",
-        Kind::Text,
-        "Cal",
-        "What the assistant calls itself.",
-    ),
-    row(
-        "max_turns",
-        "OLLAMA_MAX_TURNS",
-        Kind::Int(1, 100),
-        "20",
-        "Turns of the conversation that the language model is given.",
-    ),
-    row(
-        "wake_word_model",
-        "CAAL_WAKE_WORD",
-        Kind::Words,
-        "hey_jarvis",
-        "Wake word, where one is asked for, or several: `hey_jarvis,alexa`.",
-    ),
-    row(
-        "wake_word_threshold",
-        "CAAL_WAKE_THRESHOLD",
-        Kind::Number(0.0, 1.0),
-        "0.5",
-        "Score from which a wake word counts.",
-    ),
-    row(
-        "wake_word_timeout",
-        "CAAL_WAKE_TIMEOUT",
-        Kind::Number(1.0, 30.0),
-        "3.0",
-        "Seconds after an answer in which no wake word is needed.",
-    ),
-    row(
-        "turn_end_short",
-        "CAAL_TURN_END_SHORT",
-        Kind::Number(0.1, 1.0),
-        "0.25",
-        "Seconds of silence that end a turn which sounds complete.",
-    ),
-    row(
-        "turn_end_long",
-        "CAAL_TURN_END_LONG",
-        Kind::Number(0.3, 4.0),
-        "1.5",
-        "Seconds of silence that end a turn which sounds unfinished.",
-    ),
-    row(
-        "wake_word_enabled",
-        "CAAL_WAKE_WORD_ENABLED",
-        Kind::Bool,
-        "false",
-        "In rooms: sleep until the wake word. Without it the assistant always listens.",
-    ),
-    row(
-        "livekit_url",
-        "LIVEKIT_URL",
-        Kind::SocketUrl,
-        "",
-        "A LiveKit server to work for. Empty: `caal serve` is the room itself.",
-    ),
-    row(
-        "livekit_api_key",
-        "LIVEKIT_API_KEY",
-        Kind::Text,
-        "",
-        "API key of the LiveKit server. Without a server: of the room itself, made at the first start where none is set.",
-    ),
-    row(
-        "livekit_api_secret",
-        "LIVEKIT_API_SECRET",
-        Kind::Secret,
-        "",
-        "API secret that belongs to the key.",
-    ),
-    row(
-        "livekit_agent_name",
-        "CAAL_AGENT_NAME",
-        Kind::Text,
-        "",
-        "Name for explicit dispatch on a LiveKit server. Empty: it comes into every new room.",
-    ),
-    row(
-        "livekit_room",
-        "CAAL_ROOM",
-        Kind::Text,
-        "voice_assistant_room",
-        "The room that clients are sent to.",
-    ),
-    row(
-        "node_ip",
-        "CAAL_NODE_IP",
-        Kind::Text,
-        "",
-        "Addresses at which clients reach this machine's media ports, with commas. Empty: those of its network cards. In a container: the host's.",
-    ),
-    row(
-        "rtc_port",
-        "CAAL_RTC_PORT",
-        Kind::Int(0, 65535),
-        "7880",
-        "Port of the room's signalling (HTTP, WebSocket).",
-    ),
-    row(
-        "rtc_udp_port",
-        "CAAL_RTC_UDP_PORT",
-        Kind::Int(0, 65535),
-        "7882",
-        "Port of the room's sound over UDP.",
-    ),
-    row(
-        "rtc_tcp_port",
-        "CAAL_RTC_TCP_PORT",
-        Kind::Int(0, 65535),
-        "7881",
-        "Port of the room's sound over TCP, for networks without UDP.",
-    ),
-    row(
-        "http_port",
-        "CAAL_PORT",
-        Kind::Int(0, 65_535),
-        "8889",
-        "Port of the HTTP API. 0: any free one.",
-    ),
-];
+impl Row {
+    /// The row of `key`.
+    pub fn find(key: &str) -> Option<&'static Row> {
+        ROWS.iter().find(|row| row.key == key)
+    }
+
+    /// Whether its value is never shown.
+    pub fn is_secret(&self) -> bool {
+        self.kind == Kind::Secret
+    }
+
+    const fn taking_effect(mut self, applies: Applies) -> Self {
+        self.applies = applies;
+        self
+    }
+
+    const fn on_this_machine(mut self) -> Self {
+        self.reach = Reach::Machine;
+        self
+    }
+
+    const fn also(mut self, variable: &'static str) -> Self {
+        self.also = variable;
+        self
+    }
+}
 
 const fn row(
     key: &'static str,
@@ -303,54 +128,494 @@ const fn row(
     Row {
         key,
         env,
+        also: "",
         kind,
         default,
+        applies: Applies::NextStart,
+        reach: Reach::Api,
         doc,
     }
 }
 
-/// `docs/settings.md`: a test holds the file against this text.
-pub fn markdown() -> String {
-    let mut out = String::from(
-        "# Settings\n\n\
-         From strongest to weakest: the command line, the settings file (`settings.json` in the data folder, or\n\
-         the file named by `CAAL_SETTINGS_PATH`), the environment, a `.env` file in the working folder, the default.\n\n\
-         | key | environment | values | default | what it does |\n|---|---|---|---|---|\n",
-    );
-    for row in ROWS {
-        let env = if row.env.is_empty() {
-            "–".to_owned()
-        } else {
-            format!("`{}`", row.env)
-        };
-        let default = if row.default.is_empty() {
-            "–".to_owned()
-        } else {
-            format!("`{}`", row.default)
-        };
-        let values = match row.kind {
-            Kind::Text => "text".to_owned(),
-            Kind::Path => "path".to_owned(),
-            Kind::Words => "words with commas".to_owned(),
-            Kind::Url => "URL".to_owned(),
-            Kind::SocketUrl => "URL, `ws://…`".to_owned(),
-            Kind::Secret => "secret".to_owned(),
-            Kind::Bool => "`true`, `false`".to_owned(),
-            Kind::Int(low, high) => format!("{low} to {high}"),
-            Kind::Number(low, high) => format!("{low} to {high}"),
-            Kind::Choice(words) => words
-                .iter()
-                .map(|w| format!("`{w}`"))
-                .collect::<Vec<_>>()
-                .join(", "),
-            Kind::Map => "map".to_owned(),
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            out,
-            "| `{}` | {env} | {values} | {default} | {} |",
-            row.key, row.doc
-        );
+/// How many of [`ROWS`], from the first, are CAAL's.
+pub const CAAL_ROWS: usize = 29;
+
+/// All settings, in the order of the documentation.
+pub const ROWS: &[Row] = &[
+    row(
+        "first_launch_completed",
+        "",
+        Kind::Bool,
+        "false",
+        "Whether the first-run wizard was gone through.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "agent_name",
+        "CAAL_ASSISTANT_NAME",
+        Kind::Text,
+        "Cal",
+        "What the assistant calls itself.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "prompt",
+        "CAAL_PROMPT",
+        Kind::Choice(&["default", "custom"]),
+        "default",
+        "What the assistant is told about itself: the prompt inside the binary, or `custom.md` in `CAAL_PROMPT_DIR` (else the folder `prompt` of the data folder). Without that file: the default. In it are filled in `{{ASSISTANT_NAME}}`, `{{CURRENT_DATE_CONTEXT}}`, `{{DATE}}`, `{{TIMEZONE}}`.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "wake_greetings",
+        "CAAL_WAKE_GREETINGS",
+        Kind::Lines,
+        "Yes?|Hello!|I'm listening.|What can I do?|How can I help?|Go ahead.|I'm here.",
+        "What is said when the assistant is woken over the API, one of them by chance. None: nothing. In the environment with `|` between.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "stt_provider",
+        "STT_PROVIDER",
+        Kind::Choice(&["speaches", "groq"]),
+        "speaches",
+        "Who recognises speech, for CAAL's clients. Today this machine does, whatever is set; `groq` is kept for the engine that is to come.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "llm_provider",
+        "LLM_PROVIDER",
+        Kind::Choice(&["auto", "ollama", "embedded", "groq"]),
+        "auto",
+        "Who answers. `auto`: Ollama when it answers, else the model inside the binary, also when Ollama is lost later. `groq` is kept for the engine that is to come; until then it means `auto`.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "tts_provider",
+        "TTS_PROVIDER",
+        Kind::Choice(&["kokoro", "piper"]),
+        "kokoro",
+        "Who speaks. Today Kokoro does, whatever is set; `piper` is kept for the engine that is to come.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "tts_voice_kokoro",
+        "TTS_VOICE",
+        Kind::Text,
+        "af_heart",
+        "Voice, or a blend such as `af_bella(2)+af_sky(1)`.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "tts_voice_piper",
+        "CAAL_PIPER_VOICE",
+        Kind::Text,
+        "speaches-ai/piper-en_US-ryan-high",
+        "Voice of Piper. Kept for the engine that is to come.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "temperature",
+        "OLLAMA_TEMPERATURE",
+        Kind::Number(0.0, 2.0),
+        "0.7",
+        "Freedom of the language model.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "ollama_host",
+        "OLLAMA_HOST",
+        Kind::Url,
+        "http://localhost:11434",
+        "Address of Ollama.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "ollama_model",
+        "OLLAMA_MODEL",
+        Kind::Text,
+        "",
+        "Model that Ollama runs. Empty: the first one it has.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "num_ctx",
+        "OLLAMA_NUM_CTX",
+        Kind::Int(1024, 131_072),
+        "8192",
+        "Context of the language model in tokens.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "groq_api_key",
+        "GROQ_API_KEY",
+        Kind::Secret,
+        "",
+        "API key of Groq. Kept for the engine that is to come.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "groq_model",
+        "GROQ_MODEL",
+        Kind::Text,
+        "llama-3.3-70b-versatile",
+        "Model that Groq runs. Kept for the engine that is to come.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "hass_enabled",
+        "HASS_ENABLED",
+        Kind::Bool,
+        "false",
+        "Whether Home Assistant is used. Kept for the tools that are to come, as are the next five.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "hass_host",
+        "HASS_HOST",
+        Kind::OptionalUrl,
+        "",
+        "Address of Home Assistant, such as `http://homeassistant.local:8123`.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "hass_token",
+        "HASS_TOKEN",
+        Kind::Secret,
+        "",
+        "Long-lived access token of Home Assistant.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "n8n_enabled",
+        "N8N_ENABLED",
+        Kind::Bool,
+        "false",
+        "Whether the workflows of n8n are used.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "n8n_url",
+        "N8N_MCP_URL",
+        Kind::OptionalUrl,
+        "",
+        "MCP address of n8n, such as `http://host:5678/mcp-server/http`.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "n8n_token",
+        "N8N_MCP_TOKEN",
+        Kind::Secret,
+        "",
+        "Access token of n8n's MCP server.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "max_turns",
+        "OLLAMA_MAX_TURNS",
+        Kind::Int(1, 100),
+        "20",
+        "Turns of the conversation that the language model is given.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "tool_cache_size",
+        "TOOL_CACHE_SIZE",
+        Kind::Int(0, 10),
+        "3",
+        "Results of tools that the language model sees again in the next turns. Kept for the tools that are to come.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "wake_word_enabled",
+        "CAAL_WAKE_WORD_ENABLED",
+        Kind::Bool,
+        "false",
+        "In rooms: sleep until the wake word. Without it the assistant always listens.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "wake_word_model",
+        "CAAL_WAKE_WORD",
+        Kind::Words,
+        "models/hey_jarvis.onnx",
+        "Wake word, where one is asked for, or several: `hey_jarvis,alexa`. CAAL's `models/hey_jarvis.onnx` means the same as `hey_jarvis`.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "wake_word_threshold",
+        "CAAL_WAKE_THRESHOLD",
+        Kind::Number(0.0, 1.0),
+        "0.5",
+        "Score from which a wake word counts.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "wake_word_timeout",
+        "CAAL_WAKE_TIMEOUT",
+        Kind::Number(1.0, 30.0),
+        "3.0",
+        "Seconds after an answer in which no wake word is needed.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "allow_interruptions",
+        "CAAL_ALLOW_INTERRUPTIONS",
+        Kind::Bool,
+        "true",
+        "In rooms: whether the user may speak over the assistant. If not, the microphone is not heard while it speaks.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "min_endpointing_delay",
+        "CAAL_TURN_END_SHORT",
+        Kind::Number(0.1, 1.0),
+        "0.25",
+        "Seconds of silence that end a turn which sounds complete.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "turn_end_long",
+        "CAAL_TURN_END_LONG",
+        Kind::Number(0.3, 4.0),
+        "1.5",
+        "Seconds of silence that end a turn which sounds unfinished.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "language",
+        "CAAL_LANGUAGE",
+        Kind::Text,
+        "en",
+        "Language spoken to the assistant: a Whisper code (`en`, `de`, …) or `auto`.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "stt_prompt",
+        "CAAL_STT_PROMPT",
+        Kind::Text,
+        "",
+        "Names and spellings that speech recognition should expect, as a sentence.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "whisper_model",
+        "WHISPER_MODEL",
+        Kind::Text,
+        "whisper-base",
+        "Speech recognition model: a name from `caal models list`, a hub name such as `Systran/faster-whisper-small`, a folder with a CTranslate2 Whisper model, or a ggml file such as `ggml-base.bin` (only where built with `--features whisper-cpp`).",
+    ),
+    row(
+        "speech_speed",
+        "CAAL_SPEED",
+        Kind::Number(0.5, 2.0),
+        "1.0",
+        "Speed of speech; 1 is the voice's own.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "pronunciation",
+        "",
+        Kind::Map,
+        "",
+        "How words are said: `{\"Nguyen\": \"win\"}`. In the settings file only.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "keep_alive",
+        "OLLAMA_KEEP_ALIVE",
+        Kind::Stay,
+        "-1",
+        "How long Ollama keeps the model loaded: `10m`, `24h`, `-1` for always.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "embedded_model",
+        "CAAL_EMBEDDED_MODEL",
+        Kind::Text,
+        "smollm2-135m-instruct",
+        "Language model inside the binary: a name from `caal models list` or a GGUF file.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "timezone",
+        "TIMEZONE",
+        Kind::Zone,
+        "",
+        "Time zone of the assistant's day and hour: a name such as `Europe/Berlin`. Empty: this machine's.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "timezone_display",
+        "TIMEZONE_DISPLAY",
+        Kind::Text,
+        "",
+        "What that zone is called when it is spoken of: `Pacific Time`. Empty: its short name.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "models_dir",
+        "CAAL_MODELS",
+        Kind::Path,
+        "",
+        "Folder of the model files. Empty: `models` in the data folder (`$XDG_DATA_HOME/caal`, else `~/.local/share/caal`).",
+    )
+    .on_this_machine(),
+    row(
+        "device",
+        "CAAL_DEVICE",
+        Kind::Choice(&["cpu", "cuda"]),
+        "cpu",
+        "Processor for Whisper and Kokoro. `cuda` needs the CUDA build of ONNX Runtime (`caal models pull onnxruntime-cuda`).",
+    )
+    .on_this_machine(),
+    row(
+        "threads",
+        "CAAL_THREADS",
+        Kind::Int(0, 64),
+        "0",
+        "Processor cores that one model may use. 0: all of this machine's, at most 8.",
+    )
+    .on_this_machine(),
+    row(
+        "onnxruntime",
+        "ORT_DYLIB_PATH",
+        Kind::Path,
+        "",
+        "ONNX Runtime library. Empty: the one that `caal models pull` fetched.",
+    )
+    .on_this_machine(),
+    row(
+        "livekit_url",
+        "LIVEKIT_URL",
+        Kind::SocketUrl,
+        "",
+        "A LiveKit server to work for. Empty: `caal serve` is the room itself.",
+    )
+    .on_this_machine(),
+    row(
+        "livekit_api_key",
+        "LIVEKIT_API_KEY",
+        Kind::Text,
+        "",
+        "API key of the LiveKit server. Without a server: of the room itself, made at the first start where none is set.",
+    )
+    .on_this_machine(),
+    row(
+        "livekit_api_secret",
+        "LIVEKIT_API_SECRET",
+        Kind::Secret,
+        "",
+        "API secret that belongs to the key.",
+    )
+    .on_this_machine(),
+    row(
+        "livekit_agent_name",
+        "CAAL_AGENT_NAME",
+        Kind::Text,
+        "",
+        "Name for explicit dispatch on a LiveKit server. Empty: it comes into every new room.",
+    )
+    .on_this_machine(),
+    row(
+        "livekit_room",
+        "CAAL_ROOM",
+        Kind::Text,
+        "voice_assistant_room",
+        "The room that clients are sent to.",
+    )
+    .on_this_machine(),
+    row(
+        "node_ip",
+        "CAAL_NODE_IP",
+        Kind::Addresses,
+        "",
+        "Addresses at which clients reach this machine's media ports, with commas. Empty: those of its network cards. In a container: the host's.",
+    )
+    .on_this_machine(),
+    row(
+        "rtc_port",
+        "CAAL_RTC_PORT",
+        Kind::Int(0, 65535),
+        "7880",
+        "Port of the room's signalling (HTTP, WebSocket).",
+    )
+    .on_this_machine(),
+    row(
+        "rtc_udp_port",
+        "CAAL_RTC_UDP_PORT",
+        Kind::Int(0, 65535),
+        "7882",
+        "Port of the room's sound over UDP.",
+    )
+    .on_this_machine(),
+    row(
+        "rtc_tcp_port",
+        "CAAL_RTC_TCP_PORT",
+        Kind::Int(0, 65535),
+        "7881",
+        "Port of the room's sound over TCP, for networks without UDP.",
+    )
+    .on_this_machine(),
+    row(
+        "http_port",
+        "CAAL_PORT",
+        Kind::Int(0, 65_535),
+        "8889",
+        "Port of the HTTP API. 0: any free one.",
+    )
+    .on_this_machine()
+    .also("WEBHOOK_PORT"),
+    row(
+        "vk_agent_port",
+        "VK_AGENT_PORT",
+        Kind::Int(0, 65_535),
+        "0",
+        "A second port for the HTTP API, for callers of VK-Agent (3004). 0: none.",
+    )
+    .on_this_machine(),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// From the contract with CAAL's clients, section 6.1.
+    const CAAL: &str = "first_launch_completed agent_name prompt wake_greetings stt_provider \
+        llm_provider tts_provider tts_voice_kokoro tts_voice_piper temperature ollama_host \
+        ollama_model num_ctx groq_api_key groq_model hass_enabled hass_host hass_token n8n_enabled \
+        n8n_url n8n_token max_turns tool_cache_size wake_word_enabled wake_word_model \
+        wake_word_threshold wake_word_timeout allow_interruptions min_endpointing_delay";
+
+    #[test]
+    fn caals_keys_come_first_in_its_order() {
+        let ours: Vec<&str> = ROWS[..CAAL_ROWS].iter().map(|row| row.key).collect();
+        assert_eq!(ours, CAAL.split_whitespace().collect::<Vec<_>>());
+        assert!(ROWS[..CAAL_ROWS].iter().all(|row| row.reach == Reach::Api));
     }
-    out
+
+    #[test]
+    fn no_key_and_no_variable_stands_twice() {
+        let mut seen = BTreeSet::new();
+        for row in ROWS {
+            assert!(seen.insert(row.key), "{}", row.key);
+            for variable in [row.env, row.also] {
+                assert!(variable.is_empty() || seen.insert(variable), "{variable}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_decides_about_code_and_doors_is_out_of_the_apis_reach() {
+        for key in [
+            "models_dir",
+            "onnxruntime",
+            "http_port",
+            "livekit_api_secret",
+        ] {
+            assert_eq!(Row::find(key).map(|row| row.reach), Some(Reach::Machine));
+        }
+    }
 }
