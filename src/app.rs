@@ -201,7 +201,10 @@ impl App {
                 let settings = settings.clone();
                 Arc::new(move || system_prompt(&settings))
             },
-            frame: Arc::new(|words| prompt::user_message(words, &now())),
+            frame: {
+                let settings = settings.clone();
+                Arc::new(move |words| prompt::user_message(words, &now(&settings)))
+            },
             history: history_limits(settings),
             voice: settings.voice.clone(),
             speed: settings.speed,
@@ -268,7 +271,10 @@ pub fn rooms(app: &Arc<App>) -> Result<room::Host, Failure> {
             false => Activation::WakeWord,
         },
         // Browsers and phones take the assistant's voice out of what their microphone hears.
-        duplex: Duplex::Full,
+        duplex: match settings.allow_interruptions {
+            true => Duplex::Full,
+            false => Duplex::Half,
+        },
         ..TurnConfig::default()
     };
     let greeting = format!("Hi, I'm {}. How can I help?", settings.agent_name);
@@ -672,13 +678,21 @@ fn history_limits(settings: &Settings) -> Limits {
 }
 
 fn system_prompt(settings: &Settings) -> String {
-    prompt::system_prompt(prompt::DEFAULT_TEMPLATE, &settings.agent_name, &now())
+    prompt::system_prompt(&settings.prompt.0, &settings.agent_name, &now(settings))
 }
 
-/// Date, time and zone of this machine.
-fn now() -> Moment {
-    let now = jiff::Zoned::now();
-    let zone = now.strftime("%Z").to_string();
+/// Date, time and zone where the assistant stands.
+fn now(settings: &Settings) -> Moment {
+    let mut now = jiff::Zoned::now();
+    if let Ok(there) = now.in_tz(&settings.timezone)
+        && !settings.timezone.is_empty()
+    {
+        now = there;
+    }
+    let zone = match settings.timezone_display.as_str() {
+        "" => now.strftime("%Z").to_string(),
+        name => name.to_owned(),
+    };
     Moment::new(
         (now.year(), now.month() as u8, now.day() as u8),
         (now.hour() as u8, now.minute() as u8),

@@ -172,7 +172,7 @@ impl Live {
                 };
                 if row.reach == Reach::Machine && reach == Reach::Api {
                     problem(format!(
-                        "{} can be changed on this machine only: caal settings set {0}",
+                        "{} can be changed on this machine only, in its settings file or environment",
                         row.key
                     ));
                     continue;

@@ -10,24 +10,18 @@ const HEAD: &str = "\
 From strongest to weakest: the command line, the settings file (`settings.json` in the data folder, or
 the file named by `CAAL_SETTINGS_PATH`), the environment, a `.env` file in the working folder, the default.
 
-`caal settings list` shows them, `caal settings explain KEY` says where a value comes from,
-`caal settings set KEY VALUE` writes the settings file and `caal settings unset KEY` takes a value out of it. A
-running `caal serve` sees both within a second. Only what is set is written, so that the environment
-goes on to count for the rest. All wrong values are told at once, and then nothing is changed.
+All wrong values are told at once. Today every change is seen when the program is started again; there is no
+`caal settings` command yet, so the file is written by hand.
 
-*Takes effect*: **at once** with the next request that asks for it, **next turn** also in a conversation that is going
-on, after what is being said, **next start** when the program is started again. Of `key`s with an asterisk, what they
-say decides which code is loaded, which ports are open and who may come in: the HTTP API does not change them,
-`caal settings` does.
+*Made for* says when a change is to be seen once the HTTP API and running conversations follow the settings:
+**at once** with the next request that asks for it, **next turn** also in a conversation that is going on, **next start** when
+the program is started again. Of `key`s with an asterisk, what they say decides which code is loaded, which ports
+are open and who may come in: they are changed on this machine only.
 
-Secrets are written and never shown. Each may stand in a file instead: the variable with `_FILE` behind
-it (`HASS_TOKEN_FILE=/run/secrets/hass`, also `HF_TOKEN_FILE`) names it. `caal settings set hass_token -` reads one from
-standard input, so that it stands in no shell's history.
+Secrets are never shown. Each may stand in a file instead: the variable with `_FILE` behind it
+(`HASS_TOKEN_FILE=/run/secrets/hass`, also `HF_TOKEN_FILE`) names it.
 
-The settings file is replaced as a whole or not at all, also where the process is killed or the disk is full, and
-two who write at once lose nothing. In a container mount its folder, not the file: a mounted file cannot be replaced.
-
-| key | environment | values | default | takes effect | what it does |
+| key | environment | values | default | made for | what it does |
 |---|---|---|---|---|---|
 ";
 

@@ -127,7 +127,7 @@ fn all_problems_come_at_once_and_then_nothing_is_changed() {
         problems[0].text,
         "temperature is \"hot\": it must be a number from 0 to 2"
     );
-    assert!(problems[3].text.contains("caal settings set onnxruntime"));
+    assert!(problems[3].text.contains("on this machine only"));
     assert!(!format!("{problems:?}").contains("s3cret"));
     assert_eq!(written(home.path()), json!({}));
     assert_eq!(live.current().agent_name, "Cal");
