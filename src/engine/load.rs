@@ -46,6 +46,22 @@ pub fn forbid_telemetry() {
     }
 }
 
+/// Lets everything else go first on the calling thread, and on those that it starts from now on: for
+/// long work that plays ahead of its listener, beside ears and senders that must not wait. Nothing
+/// happens where the system does not know priorities of threads.
+#[allow(unsafe_code, reason = "std knows no priorities")]
+pub fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    {
+        /// Such a thread gets a third of what one without gets.
+        const NICE: libc::c_int = 5;
+        // SAFETY: takes numbers only. On Linux "process 0" is the calling thread.
+        if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) } != 0 {
+            tracing::debug!("the voice runs with the priority of everything else");
+        }
+    }
+}
+
 /// Ends the process, at once, with this exit code; the last thing `main` does. Returning from `main`
 /// runs the destructors of ONNX Runtime's statics, and a thread that still loads or runs a model uses
 /// them: it died of SIGSEGV (1 of 9 stops while models loaded). What the process holds goes back to the

@@ -4,5 +4,7 @@
 pub mod load;
 pub mod thread;
 
-pub use load::{Device, Role, Runtime, RuntimeError, cores, forbid_telemetry, leave};
+pub use load::{
+    Device, Role, Runtime, RuntimeError, cores, forbid_telemetry, leave, yield_to_others,
+};
 pub use thread::{Engine, EngineError, Job};

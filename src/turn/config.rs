@@ -34,14 +34,19 @@ pub struct TurnConfig {
     pub default_wait: Duration,
     /// The longest silence that any judgement may ask for.
     pub max_wait: Duration,
+    /// Silence after which the words so far are transcribed when the pause was not judged by then. The
+    /// two would only take each other's cores.
+    pub draft_after: Duration,
     /// The longest turn, pauses included; then what is there is transcribed.
     pub max_turn: Duration,
     /// A turn with less speech than this, counted from the moment at which speech was certain, is
     /// a click and is thrown away without asking anybody.
     pub min_speech: Duration,
-    /// Speech over a reply that ends it. Shorter overlaps resume it. Must exceed a cough plus the
-    /// silence that the speech detector needs to see its end.
+    /// Speech over a reply that ends it. Shorter overlaps end it when they hold
+    /// words. Must exceed a cough plus the silence that the speech detector needs to see its end.
     pub barge_in_delay: Duration,
+    /// How long a hushed reply waits for the words of a shorter overlap: words end it, none resume it.
+    pub doubt_limit: Duration,
     /// How long to stay awake after the wake word and after a reply.
     pub follow_up: Duration,
     /// How long a room rings after the assistant's last sample, output latency included.
@@ -62,9 +67,11 @@ impl Default for TurnConfig {
             duplex: Duplex::Half,
             default_wait: Duration::from_millis(700),
             max_wait: Duration::from_secs(3),
+            draft_after: Duration::from_millis(300),
             max_turn: Duration::from_secs(60),
             min_speech: Duration::from_millis(60),
             barge_in_delay: Duration::from_millis(500),
+            doubt_limit: Duration::from_millis(1_500),
             follow_up: Duration::from_secs(8),
             echo_tail: Duration::from_millis(400),
             transcribe_limit: Duration::from_secs(20),

@@ -78,6 +78,7 @@ impl Turn {
 enum Draft {
     /// Nothing worth transcribing was said yet.
     None,
+    Due(At),
     Asked,
     Words(String),
     Failed(Fault),
@@ -145,6 +146,14 @@ enum State {
         under: Under,
         turn: Turn,
         decide: At,
+    },
+    /// Short speech over a reply has ended: words end the reply, a cough does not.
+    Doubting {
+        live: Live,
+        under: Under,
+        turn: Turn,
+        silent_since: At,
+        until: At,
     },
     Echo {
         then: Then,
@@ -218,10 +227,16 @@ impl TurnMachine {
             State::Asleep => None,
             State::Awake { until } => *until,
             State::Hearing { turn } => Some(turn.ceiling),
+            State::Settling {
+                until,
+                draft: Draft::Due(at),
+                ..
+            } => Some(*until.min(at)),
             State::Settling { until, .. }
             | State::Transcribing { until, .. }
             | State::Thinking { until, .. }
             | State::Speaking { until, .. }
+            | State::Doubting { until, .. }
             | State::Echo { until, .. } => Some(*until),
             State::Overlapped { decide, .. } => Some(*decide),
         }
@@ -249,8 +264,14 @@ impl TurnMachine {
             State::Overlapped {
                 under: Under::Unheard { .. },
                 ..
+            }
+            | State::Doubting {
+                under: Under::Unheard { .. },
+                ..
             } => Phase::Thinking,
-            State::Speaking { .. } | State::Overlapped { .. } => Phase::Speaking,
+            State::Speaking { .. } | State::Overlapped { .. } | State::Doubting { .. } => {
+                Phase::Speaking
+            }
         }
     }
 
@@ -309,6 +330,10 @@ impl TurnMachine {
                 Input::TurnEnd { take, wait },
             ) if take == turn.take() => {
                 let until = silent_since + wait.min(self.config.max_wait);
+                let draft = match draft {
+                    Draft::Due(_) => self.transcribe(&turn),
+                    draft => draft,
+                };
                 self.settled(
                     now,
                     Settling {
@@ -425,16 +450,80 @@ impl TurnMachine {
                 Overlapped {
                     live, under, turn, ..
                 },
-                Input::SpeechEnded { .. },
-            ) => {
-                self.emit(Output::Release { turn: turn.id });
-                self.emit(Output::Unhush { reply: live.id });
-                match under {
-                    Under::Unheard { until } => Thinking { live, until },
-                    Under::Heard => Speaking {
-                        live,
-                        until: now + self.config.stall_limit,
-                    },
+                Input::SpeechEnded { silent_for },
+            ) => self.doubt(now, live, under, turn, silent_for),
+            (Doubting { live, turn, .. }, Input::SpeechStarted) => {
+                // Twice: somebody wants to speak.
+                self.emit(Output::Forget { take: turn.take() });
+                self.cancel(live, CancelReason::BargeIn);
+                Hearing {
+                    turn: turn.resumed(now),
+                }
+            }
+            (
+                Doubting {
+                    live,
+                    turn,
+                    silent_since,
+                    ..
+                },
+                Input::Transcript { take, text },
+            ) if take == turn.take() && !text.trim().is_empty() => {
+                self.cancel(live, CancelReason::BargeIn);
+                self.interjected(now, turn, silent_since, text)
+            }
+            (
+                Doubting {
+                    live, under, turn, ..
+                },
+                Input::Transcript { take, .. } | Input::TranscriptFailed { take, .. },
+            ) if take == turn.take() => self.undo(now, live, under, &turn),
+            (
+                Doubting {
+                    live,
+                    under,
+                    turn,
+                    until,
+                    ..
+                },
+                Input::Tick,
+            ) if now >= until => self.undo(now, live, under, &turn),
+            (
+                Doubting {
+                    live,
+                    under: Under::Unheard { .. },
+                    turn,
+                    silent_since,
+                    until,
+                },
+                Input::ReplyAudible { reply },
+            ) if reply == live.id => {
+                self.answered(live);
+                Doubting {
+                    live,
+                    under: Under::Heard,
+                    turn,
+                    silent_since,
+                    until,
+                }
+            }
+            // Nothing is left to go on with: its words are a turn like any other.
+            (
+                Doubting {
+                    live,
+                    turn,
+                    silent_since,
+                    until,
+                    ..
+                },
+                Input::ReplyOver { reply },
+            ) if reply == live.id => {
+                self.emit(Output::JudgeTurnEnd { take: turn.take() });
+                Settling {
+                    turn,
+                    silent_since,
+                    until,
+                    draft: Draft::Asked,
                 }
             }
             (

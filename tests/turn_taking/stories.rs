@@ -56,7 +56,7 @@ fn a_question_and_an_answer() {
 0.100s Show(Listening)
 0.400s Capture { turn: TurnId(1) }
 1.900s JudgeTurnEnd { take: Take { turn: TurnId(1), pause: 1 } }
-1.900s Transcribe { take: Take { turn: TurnId(1), pause: 1 } }
+1.950s Transcribe { take: Take { turn: TurnId(1), pause: 1 } }
 2.100s TurnOver { turn: TurnId(1) }
 2.100s Show(Thinking)
 2.600s Release { turn: TurnId(1) }
@@ -81,7 +81,7 @@ fn words_that_are_there_at_the_end_of_the_wait_are_answered_at_once() {
             (1600, said(1, 1, "turn on the light")),
         ],
     );
-    assert!(log.contains("1.200s Transcribe"), "{log}");
+    assert!(log.contains("1.250s Transcribe"), "{log}");
     assert!(
         log.contains("1.600s Prepare { take: Take { turn: TurnId(1), pause: 1 }, text: \"turn on the light\" }"),
         "the answer may be begun: {log}"
@@ -103,7 +103,7 @@ fn a_pause_that_nobody_judges_waits_as_long_as_the_default_says() {
             (1200, ended()),
         ],
     );
-    assert!(log.contains("1.200s Transcribe"), "{log}");
+    assert!(log.contains("1.300s Transcribe"), "{log}");
     assert!(log.contains("1.700s TurnOver"), "{log}");
 }
 
@@ -250,18 +250,84 @@ fn a_cough_hushes_but_does_not_cut() {
             (500, Input::ReplyAudible { reply: ONE }),
             (900, Input::SpeechStarted),
             (1300, ended()),
+            (1500, said(1, 1, " ")),
             (2000, Input::ReplyOver { reply: ONE }),
         ],
     );
     assert!(
-        log.contains("0.900s Hush") && log.contains("1.300s Unhush"),
+        log.contains("0.900s Hush") && log.contains("1.500s Unhush"),
         "{log}"
     );
-    assert!(log.contains("1.300s Release { turn: TurnId(1) }"), "{log}");
+    assert!(log.contains("1.500s Release { turn: TurnId(1) }"), "{log}");
+    assert!(!log.contains("Cancel"), "{log}");
+}
+
+#[test]
+fn a_short_word_ends_a_reply_and_is_answered() {
+    let log = play(
+        always_on(Duplex::Full),
+        &[
+            (0, typed("tell me a story")),
+            (500, Input::ReplyAudible { reply: ONE }),
+            (900, Input::SpeechStarted),
+            (1300, ended()),
+            (1500, said(1, 1, "stop")),
+            (1550, judged(1, 1, 400)),
+        ],
+    );
+    assert!(log.contains("1.300s Transcribe"), "{log}");
     assert!(
-        !log.contains("Cancel") && !log.contains("Transcribe"),
+        log.contains("1.500s Cancel { reply: ReplyId(1), why: BargeIn }"),
         "{log}"
     );
+    assert!(!log.contains("Unhush"), "{log}");
+    assert!(
+        log.contains("1.550s StartReply { reply: ReplyId(2), prompt: User(\"stop\") }"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_reply_whose_interruption_nobody_can_read_goes_on() {
+    let over = |answer: Option<Input>| {
+        let mut script = vec![
+            (0, typed("tell me a story")),
+            (500, Input::ReplyAudible { reply: ONE }),
+            (900, Input::SpeechStarted),
+            (1300, ended()),
+        ];
+        script.extend(answer.map(|answer| (1600, answer)));
+        play(always_on(Duplex::Full), &script)
+    };
+    let failed = Input::TranscriptFailed {
+        take: take(1, 1),
+        fault: Fault::Internal,
+    };
+    let log = over(Some(failed));
+    assert!(log.contains("1.600s Unhush"), "{log}");
+    let log = over(None);
+    assert!(log.contains("3.300s Unhush"), "no answer at all: {log}");
+}
+
+#[test]
+fn speech_that_comes_again_while_it_is_doubted_ends_the_reply() {
+    let log = play(
+        always_on(Duplex::Full),
+        &[
+            (0, typed("tell me a story")),
+            (500, Input::ReplyAudible { reply: ONE }),
+            (900, Input::SpeechStarted),
+            (1300, ended()),
+            (1400, Input::SpeechStarted),
+            (1500, said(1, 1, "wait")),
+            (2300, ended()),
+        ],
+    );
+    assert!(
+        log.contains("1.400s Cancel { reply: ReplyId(1), why: BargeIn }"),
+        "{log}"
+    );
+    assert_eq!(log.matches("Capture").count(), 1, "one turn: {log}");
 }
 
 #[test]
@@ -272,11 +338,12 @@ fn a_cough_before_the_first_sound_resumes_too() {
             (0, typed("hello")),
             (900, Input::SpeechStarted),
             (1300, ended()),
+            (1500, said(1, 1, "")),
             (2000, Input::ReplyAudible { reply: ONE }),
             (3000, Input::ReplyOver { reply: ONE }),
         ],
     );
-    assert!(log.contains("1.300s Unhush"), "{log}");
+    assert!(log.contains("1.500s Unhush"), "{log}");
     assert!(log.contains("2.000s Show(Speaking)"), "{log}");
     assert!(!log.contains("Cancel"), "{log}");
 }
@@ -609,10 +676,11 @@ fn a_first_sample_that_was_on_its_way_when_it_was_hushed_counts_as_heard() {
             (900, Input::SpeechStarted),
             (920, Input::ReplyAudible { reply: ONE }),
             (1300, ended()),
+            (1500, said(1, 1, "")),
             (2000, Input::ReplyOver { reply: ONE }),
         ],
     );
-    assert!(log.contains("1.300s Attend(Deaf)"), "{log}");
+    assert!(log.contains("1.500s Attend(Deaf)"), "{log}");
     assert!(log.contains("2.400s Attend(Speech)"), "{log}");
 }
 

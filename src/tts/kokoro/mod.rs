@@ -39,7 +39,7 @@ use self::{
 use super::{SpeakRequest, Tts, TtsError, Voice};
 use crate::{
     audio::{Hz24k, Pcm, Rate},
-    engine::{Device, Engine, EngineError, Job, Runtime},
+    engine::{Device, Engine, EngineError, Job, Runtime, yield_to_others},
 };
 
 /// Speeds the voices still sound like themselves at.
@@ -138,6 +138,8 @@ impl KokoroTts {
             "kokoro",
             config.queue,
             move || {
+                // Before the session, whose threads take over what this one has.
+                yield_to_others();
                 let mut speaker = Speaker {
                     vocab: Vocab::load(&folder.join("vocab.json"))?,
                     network: Network::load(&runtime, &folder.join("model.onnx"))?,

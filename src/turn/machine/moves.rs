@@ -16,8 +16,7 @@ use crate::{
 };
 
 impl TurnMachine {
-    /// A pause begins: ask whether it is the end, and for the words, which may be needed as soon as
-    /// that is known.
+    /// A pause begins: ask whether it is the end, and for the words as soon as that is known.
     pub(super) fn settle(&mut self, now: At, mut turn: Turn, silent_for: Duration) -> State {
         let silent_since = now.saturating_sub(silent_for).max(turn.since);
         turn.spoken += silent_since - turn.since;
@@ -25,7 +24,7 @@ impl TurnMachine {
         let until = silent_since + self.config.default_wait.min(self.config.max_wait);
         let draft = match turn.spoken < self.config.min_speech {
             true => Draft::None,
-            false => self.transcribe(&turn),
+            false => Draft::Due(silent_since + self.config.draft_after),
         };
         self.settled(
             now,
@@ -50,6 +49,10 @@ impl TurnMachine {
             return state;
         };
         if now < until && now < turn.ceiling {
+            let draft = match draft {
+                Draft::Due(at) if now >= at => self.transcribe(&turn),
+                draft => draft,
+            };
             // A pause ends with its turn's ceiling at the latest.
             let until = until.min(turn.ceiling.max(now));
             return State::Settling {
@@ -76,7 +79,7 @@ impl TurnMachine {
                 return self.apologise(now, Trouble::Failed(fault));
             }
             Draft::Asked => {}
-            Draft::None => {
+            Draft::None | Draft::Due(_) => {
                 self.transcribe(&turn);
             }
         }
@@ -136,6 +139,65 @@ impl TurnMachine {
         }
     }
 
+    /// Short speech over a reply has ended; its words tell whether it was meant.
+    pub(super) fn doubt(
+        &mut self,
+        now: At,
+        live: Live,
+        under: Under,
+        mut turn: Turn,
+        silent_for: Duration,
+    ) -> State {
+        let silent_since = now.saturating_sub(silent_for).max(turn.since);
+        turn.spoken += silent_since - turn.since;
+        if turn.spoken < self.config.min_speech {
+            return self.undo(now, live, under, &turn);
+        }
+        self.transcribe(&turn);
+        State::Doubting {
+            live,
+            under,
+            turn,
+            silent_since,
+            until: now + self.config.doubt_limit,
+        }
+    }
+
+    /// It was a cough: the reply goes on.
+    pub(super) fn undo(&mut self, now: At, live: Live, under: Under, turn: &Turn) -> State {
+        self.emit(Output::Release { turn: turn.id });
+        self.emit(Output::Unhush { reply: live.id });
+        match under {
+            Under::Unheard { until } => State::Thinking { live, until },
+            Under::Heard => State::Speaking {
+                live,
+                until: now + self.config.stall_limit,
+            },
+        }
+    }
+
+    /// It was meant, and its words are there: a pause of a turn, to be judged.
+    pub(super) fn interjected(
+        &mut self,
+        now: At,
+        turn: Turn,
+        silent_since: At,
+        text: String,
+    ) -> State {
+        self.emit(Output::JudgeTurnEnd { take: turn.take() });
+        self.prepare(&turn, &text);
+        let until = silent_since + self.config.default_wait.min(self.config.max_wait);
+        self.settled(
+            now,
+            State::Settling {
+                turn,
+                silent_since,
+                until,
+                draft: Draft::Words(text),
+            },
+        )
+    }
+
     /// The assistant has just fallen silent.
     pub(super) fn fade(&mut self, now: At, then: Then) -> State {
         match self.config.duplex {
@@ -170,6 +232,22 @@ impl TurnMachine {
                 self.cancel(live, CancelReason::Superseded);
                 self.carry(text);
                 Hearing { turn }
+            }
+            Doubting {
+                live,
+                turn,
+                silent_since,
+                until,
+                ..
+            } => {
+                self.cancel(live, CancelReason::Superseded);
+                self.carry(text);
+                Settling {
+                    turn,
+                    silent_since,
+                    until,
+                    draft: Draft::Asked,
+                }
             }
             Thinking { live, .. } => {
                 self.cancel(live, CancelReason::Superseded);
@@ -219,6 +297,12 @@ impl TurnMachine {
                 self.cancel(live, CancelReason::Interrupted);
                 self.answered(live);
                 Hearing { turn }
+            }
+            Doubting { live, turn, .. } => {
+                self.cancel(live, CancelReason::Interrupted);
+                self.answered(live);
+                self.emit(Output::Release { turn: turn.id });
+                self.fade(now, Then::Awake)
             }
             Transcribing { turn, .. } => {
                 self.emit(Output::Release { turn: turn.id });
