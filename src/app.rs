@@ -3,7 +3,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -56,10 +56,20 @@ pub struct App {
     /// Who answers, and how to get a better one.
     sentence: String,
     turned: Option<watch::Receiver<Turned>>,
-    /// Judges pauses, for all conversations; loaded for the first.
-    turn_end: Mutex<Option<SmartTurn>>,
+    ears: Ears,
     /// What goes on after the start; ends with the app.
     _warming: JoinSet<()>,
+}
+
+/// The models of ears, loaded for the first conversation; those after it share them and have only a
+/// state of their own. Each is locked while it is loaded: who comes at the same time waits for the same one.
+#[derive(Default)]
+struct Ears {
+    speech: Mutex<Option<Silero>>,
+    /// For which wake words, and they.
+    wake: Mutex<Option<(Vec<String>, OpenWakeWord)>>,
+    /// Judges pauses.
+    turn_end: Mutex<Option<SmartTurn>>,
 }
 
 /// A language model, chosen.
@@ -120,7 +130,7 @@ impl App {
             },
             sentence,
             turned,
-            turn_end: Mutex::default(),
+            ears: Ears::default(),
             _warming: warming,
         })
     }
@@ -138,7 +148,7 @@ impl App {
             engines,
             sentence: String::new(),
             turned: None,
-            turn_end: Mutex::default(),
+            ears: Ears::default(),
             _warming: JoinSet::new(),
         })
     }
@@ -177,10 +187,10 @@ impl App {
     pub fn conversation(&self, turn: TurnConfig, wake: &[String]) -> Result<Setting, Failure> {
         let settings = &self.settings;
         let models = EarModels {
-            speech: Box::new(silero(settings, &self.runtime)?),
+            speech: Box::new(self.silero()?),
             wake: match wake {
                 [] => None,
-                words => Some(wake_model(settings, &self.runtime, words)?),
+                words => Some(self.wake_model(words)?),
             },
             turn_end: None,
         };
@@ -238,9 +248,35 @@ impl App {
 }
 
 impl App {
+    fn silero(&self) -> Result<Silero, Failure> {
+        let mut shared = lock(&self.ears.speech);
+        if let Some(model) = &*shared {
+            return Ok(model.stream()?);
+        }
+        let file = Store::new(&self.settings.models_dir)
+            .path("silero-vad")
+            .join("silero_vad.onnx");
+        let model = Silero::load(&self.runtime, &file)?;
+        Ok(shared.insert(model).stream()?)
+    }
+
+    fn wake_model(&self, words: &[String]) -> Result<Box<dyn wake::WakeModel>, Failure> {
+        let mut shared = lock(&self.ears.wake);
+        let model = match &*shared {
+            Some((known, model)) if known == words => model.stream()?,
+            _ => {
+                let found = find_wake_words(&self.settings, words)?;
+                let folder = self.settings.models_dir.join("openwakeword");
+                let model = OpenWakeWord::load(&self.runtime, &folder, &found)?;
+                shared.insert((words.to_vec(), model)).1.stream()?
+            }
+        };
+        let memory = model.memory();
+        Ok(Box::new(Gated::new(model, memory, EnergyConfig::default())))
+    }
+
     fn turn_end(&self) -> Result<SmartTurn, Failure> {
-        // Held while it is loaded: who comes at the same time waits for the same one.
-        let mut shared = self.turn_end.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = lock(&self.ears.turn_end);
         if let Some(model) = &*shared {
             return Ok(model.clone());
         }
@@ -631,13 +667,6 @@ pub fn language(code: &str) -> Language {
     }
 }
 
-fn silero(settings: &Settings, runtime: &Runtime) -> Result<Silero, Failure> {
-    let file = Store::new(&settings.models_dir)
-        .path("silero-vad")
-        .join("silero_vad.onnx");
-    Ok(Silero::load(runtime, &file)?)
-}
-
 /// Whether there are these wake words; looks at file names only.
 ///
 /// # Errors
@@ -652,16 +681,9 @@ fn find_wake_words(settings: &Settings, words: &[String]) -> Result<Vec<wake::Wa
     Ok(wake::choose(&known, words)?)
 }
 
-fn wake_model(
-    settings: &Settings,
-    runtime: &Runtime,
-    words: &[String],
-) -> Result<Box<dyn wake::WakeModel>, Failure> {
-    let words = find_wake_words(settings, words)?;
-    let folder = settings.models_dir.join("openwakeword");
-    let model = OpenWakeWord::load(runtime, &folder, &words)?;
-    let memory = model.memory();
-    Ok(Box::new(Gated::new(model, memory, EnergyConfig::default())))
+/// A model that failed while it was used is not in another state than before.
+fn lock<M>(model: &Mutex<Option<M>>) -> MutexGuard<'_, Option<M>> {
+    model.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where wake words are looked for: the store, and a `models` folder beside the user.

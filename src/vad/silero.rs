@@ -10,7 +10,10 @@
 //! 16 kHz, one window is 32 ms, no overlap but the context. Reference: Python silero-vad 6.2.3 (MIT),
 //! `utils_vad.OnnxWrapper`. Written for the file with SHA-256 1a153a22…
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use ort::{
     session::{Session, SessionInputValue},
@@ -27,9 +30,10 @@ const STATE: [usize; 3] = [2, 1, 128];
 /// Silero VAD.
 ///
 /// *State*: 64 samples and the recurrent state; [`SpeechModel::reset`] makes both zeros. *Timing*:
-/// about 0.1 ms a window on one core.
+/// about 0.1 ms a window on one core. Streams share the model ([`Silero::stream`]) and are judged one
+/// window after the other.
 pub struct Silero {
-    session: Session,
+    session: Arc<Mutex<Session>>,
     /// Sound, state, sample rate: in the order of the model's inputs.
     inputs: [SessionInputValue<'static>; 3],
 }
@@ -50,16 +54,9 @@ impl Silero {
         if names != ["input", "state", "sr"] || session.outputs().len() != 2 {
             return Err(unusable(format!("its inputs are {}", names.join(", "))).into());
         }
-        let inputs = (|| -> Result<_, ort::Error> {
-            let sound =
-                Tensor::from_array(([1, CONTEXT + WINDOW], vec![0.0f32; CONTEXT + WINDOW]))?;
-            let state = Tensor::from_array((STATE, vec![0.0f32; STATE.iter().product()]))?;
-            let rate = Tensor::from_array(([0usize; 0], vec![16_000i64]))?;
-            Ok([sound.into(), state.into(), rate.into()])
-        })();
         let mut this = Self {
-            session,
-            inputs: inputs.map_err(model_error)?,
+            session: Arc::new(Mutex::new(session)),
+            inputs: start().map_err(model_error)?,
         };
         // Another model with the same names shows here, not in a conversation.
         this.run(&[0.0; WINDOW])
@@ -68,11 +65,25 @@ impl Silero {
         Ok(this)
     }
 
+    /// Another stream over the same model, at its start: a few kilobytes.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory.
+    pub fn stream(&self) -> Result<Self, VadError> {
+        Ok(Self {
+            session: Arc::clone(&self.session),
+            inputs: start().map_err(model_error)?,
+        })
+    }
+
     fn run(&mut self, window: &[f32]) -> Result<f32, ort::Error> {
         let sound = floats(&mut self.inputs[0])?;
         sound.copy_within(WINDOW.., 0);
         sound[CONTEXT..].copy_from_slice(window);
-        let mut outputs = self.session.run(&self.inputs[..])?.into_iter();
+        // All state is in the inputs: a run that panicked leaves none behind.
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outputs = session.run(&self.inputs[..])?.into_iter();
         let (Some((_, probability)), Some((_, state))) = (outputs.next(), outputs.next()) else {
             return Err(ort::Error::new("it gives no state"));
         };
@@ -117,6 +128,14 @@ impl std::fmt::Debug for Silero {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Silero")
     }
+}
+
+/// The inputs of a stream that has not heard anything.
+fn start() -> Result<[SessionInputValue<'static>; 3], ort::Error> {
+    let sound = Tensor::from_array(([1, CONTEXT + WINDOW], vec![0.0f32; CONTEXT + WINDOW]))?;
+    let state = Tensor::from_array((STATE, vec![0.0f32; STATE.iter().product()]))?;
+    let rate = Tensor::from_array(([0usize; 0], vec![16_000i64]))?;
+    Ok([sound.into(), state.into(), rate.into()])
 }
 
 fn floats<'a>(value: &'a mut SessionInputValue<'static>) -> Result<&'a mut [f32], ort::Error> {

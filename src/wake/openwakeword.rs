@@ -13,7 +13,11 @@
 //! [`OpenWakeWord::seed`] and `tests/wake`). The embedding graph is rewritten by [`super::streaming`].
 //! Written for the files with SHA-256 ba2b0e0f… (mel) and 70d16429… (embedding).
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use ort::{
     memory::Allocator,
@@ -58,13 +62,17 @@ const LONGEST_START: usize = MOST_FRAMES + FLUSH;
 pub(super) const MEL_FILE: &str = "melspectrogram.onnx";
 pub(super) const EMBEDDING_FILE: &str = "embedding_model.onnx";
 
+/// A model that streams share. All state is in the inputs, so that it is held for one run only.
+type Shared = Arc<Mutex<Session>>;
+
 /// Scores every 80 ms against one or more wake words, with one mel and embedding pass for all.
 ///
 /// *State*: mel overlap, embedding rows and the last embeddings; [`WakeModel::reset`] puts it back to
 /// the start, which is about two seconds of faint noise (the reference starts with louder noise from
 /// an unseeded generator). *Timing*: about 0.5 ms a step on one core, 0.05 ms for each further word.
+/// Streams share the models ([`OpenWakeWord::stream`]) and wait for each other, one run at a time.
 pub struct OpenWakeWord {
-    mel: Session,
+    mel: Shared,
     mel_input: Tensor<f32>,
     mel_first_input: Tensor<f32>,
     embedding: Embedding,
@@ -87,7 +95,7 @@ impl OpenWakeWord {
     ///
     /// When a file is missing, damaged or not what it should be.
     pub fn load(runtime: &Runtime, folder: &Path, words: &[WakeWord]) -> Result<Self, WakeError> {
-        let mel = runtime.session(Role::Ear, &folder.join(MEL_FILE))?;
+        let mel = shared(runtime.session(Role::Ear, &folder.join(MEL_FILE))?);
         let embedding = Embedding::load(runtime, &folder.join(EMBEDDING_FILE))?;
         let classifiers = words
             .iter()
@@ -109,6 +117,34 @@ impl OpenWakeWord {
             steps: 0,
         };
         this.seed = this.faint_noise()?;
+        this.reset();
+        Ok(this)
+    }
+
+    /// Another stream over the same models and for the same words, at its start: the state only, a
+    /// few hundred kilobytes.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory.
+    pub fn stream(&self) -> Result<Self, WakeError> {
+        let state = || -> Result<_, ort::Error> {
+            let classifiers = self.classifiers.iter().map(Classifier::stream);
+            Ok(Self {
+                mel: Arc::clone(&self.mel),
+                mel_input: tensor(&[1, OVERLAP + STEP])?,
+                mel_first_input: tensor(&[1, STEP])?,
+                embedding: self.embedding.stream()?,
+                classifiers: classifiers.collect::<Result<_, _>>()?,
+                words: self.words.clone(),
+                scores: self.scores.clone(),
+                overlap: self.overlap.clone(),
+                features: self.features.clone(),
+                seed: self.seed.clone(),
+                steps: 0,
+            })
+        };
+        let mut this = state().map_err(model_error)?;
         this.reset();
         Ok(this)
     }
@@ -189,7 +225,8 @@ impl OpenWakeWord {
         }
         self.overlap
             .copy_from_slice(&samples[samples.len() - OVERLAP..]);
-        let outputs = self.mel.run(ort::inputs![&*input])?;
+        let mut mel = lock(&self.mel);
+        let outputs = mel.run(ort::inputs![&*input])?;
         let (_, decibels) = outputs[0].try_extract_tensor::<f32>()?;
         if decibels.len() != out.len() {
             let made = decibels.len() / BANDS;
@@ -244,11 +281,13 @@ impl std::fmt::Debug for OpenWakeWord {
 
 /// The embedding model as a stream: 8 mel frames in, the embedding of the last 76 out.
 struct Embedding {
-    session: Session,
+    session: Shared,
     /// The frames, then the state after the last step.
     inputs: Vec<SessionInputValue<'static>>,
+    /// Shapes of the state.
+    shapes: Arc<[[usize; 4]]>,
     /// The state after 76 frames of ones, with which the reference begins.
-    start: Vec<Vec<f32>>,
+    start: Arc<[Vec<f32>]>,
 }
 
 impl Embedding {
@@ -267,15 +306,12 @@ impl Embedding {
             .builder(Role::Ear)
             .and_then(|mut b| b.commit_from_memory(&streaming.model.encode_to_vec()))
             .map_err(|e| unusable(e.to_string()))?;
-        let mut inputs = vec![tensor(&[1, FRAMES, BANDS, 1]).map_err(model_error)?.into()];
-        for shape in &streaming.states {
-            let state = tensor(shape).map_err(model_error)?;
-            inputs.push(SessionInputValue::Owned(state.into_dyn()));
-        }
+        let shapes: Arc<[[usize; 4]]> = streaming.states.into();
         let mut this = Self {
-            session,
-            inputs,
-            start: Vec::new(),
+            session: shared(session),
+            inputs: Self::inputs(&shapes).map_err(model_error)?,
+            shapes,
+            start: Arc::default(),
         };
         let mut out = [0.0; EMBEDDING];
         for _ in 0..FLUSH {
@@ -290,8 +326,26 @@ impl Embedding {
         Ok(this)
     }
 
+    /// Another stream, whose state is zeros until it is restarted.
+    fn stream(&self) -> Result<Self, ort::Error> {
+        Ok(Self {
+            session: Arc::clone(&self.session),
+            inputs: Self::inputs(&self.shapes)?,
+            shapes: Arc::clone(&self.shapes),
+            start: Arc::clone(&self.start),
+        })
+    }
+
+    fn inputs(shapes: &[[usize; 4]]) -> Result<Vec<SessionInputValue<'static>>, ort::Error> {
+        let mut inputs = vec![tensor(&[1, FRAMES, BANDS, 1])?.into()];
+        for shape in shapes {
+            inputs.push(SessionInputValue::Owned(tensor(shape)?.into_dyn()));
+        }
+        Ok(inputs)
+    }
+
     fn restart(&mut self) {
-        for (state, start) in self.inputs[1..].iter_mut().zip(&self.start) {
+        for (state, start) in self.inputs[1..].iter_mut().zip(self.start.iter()) {
             floats(state)
                 .expect("the states were read as such when the model was loaded")
                 .copy_from_slice(start);
@@ -300,7 +354,8 @@ impl Embedding {
 
     fn run(&mut self, frames: &[f32], out: &mut [f32]) -> Result<(), ort::Error> {
         floats(&mut self.inputs[0])?.copy_from_slice(frames);
-        let outputs = self.session.run(&self.inputs[..])?;
+        let mut session = lock(&self.session);
+        let outputs = session.run(&self.inputs[..])?;
         for (i, (_, value)) in outputs.into_iter().enumerate() {
             if i == 0 {
                 let (_, embedding) = value.try_extract_tensor::<f32>()?;
@@ -319,7 +374,7 @@ impl Embedding {
 
 /// One wake word.
 struct Classifier {
-    session: Session,
+    session: Shared,
     input: Tensor<f32>,
     /// Embeddings that it looks at.
     frames: usize,
@@ -347,7 +402,7 @@ impl Classifier {
         };
         let mut this = Self {
             input: tensor(&[1, frames, EMBEDDING]).map_err(model_error)?,
-            session,
+            session: shared(session),
             frames,
         };
         this.run(&vec![0.0; frames * EMBEDDING])
@@ -355,11 +410,21 @@ impl Classifier {
         Ok(this)
     }
 
+    /// The same for another stream.
+    fn stream(&self) -> Result<Self, ort::Error> {
+        Ok(Self {
+            session: Arc::clone(&self.session),
+            input: tensor(&[1, self.frames, EMBEDDING])?,
+            frames: self.frames,
+        })
+    }
+
     /// The score. A classifier of several classes has "none of them" as class 0, and its score is
     /// that of the best of the others.
     fn run(&mut self, features: &[f32]) -> Result<f32, ort::Error> {
         self.input.extract_tensor_mut().1.copy_from_slice(features);
-        let outputs = self.session.run(ort::inputs![&self.input])?;
+        let mut session = lock(&self.session);
+        let outputs = session.run(ort::inputs![&self.input])?;
         let (_, classes) = outputs[0].try_extract_tensor::<f32>()?;
         let best = match classes {
             [] => return Err(ort::Error::new("it gives no score")),
@@ -368,6 +433,15 @@ impl Classifier {
         };
         Ok(best)
     }
+}
+
+fn shared(session: Session) -> Shared {
+    Arc::new(Mutex::new(session))
+}
+
+/// A run that panicked leaves no state behind.
+fn lock(session: &Mutex<Session>) -> MutexGuard<'_, Session> {
+    session.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A tensor of zeros.

@@ -48,6 +48,30 @@ fn a_window_of_another_length_is_refused_and_does_no_harm() {
 }
 
 #[test]
+fn two_streams_over_one_model_judge_as_each_does_alone() {
+    let one = fixture("what_time_is_it.wav");
+    let mut other = one.clone();
+    other.reverse();
+    let load = || Silero::load(&runtime(), &models().join("silero-vad/silero_vad.onnx"));
+    let mut first = load().expect("Silero loads");
+    let window = first.window();
+    let alone = [&one, &other].map(|sound| {
+        first.reset();
+        probabilities(&mut first, sound, sound.len())
+    });
+    assert_ne!(alone[0], alone[1]);
+    // A new stream of one that has heard something begins at the start.
+    let mut second = first.stream().expect("a stream");
+    first.reset();
+    let mut both = [Vec::new(), Vec::new()];
+    for (a, b) in one.chunks_exact(window).zip(other.chunks_exact(window)) {
+        both[0].push(first.probability(a).expect("it judges"));
+        both[1].push(second.probability(b).expect("it judges"));
+    }
+    assert_eq!(both, alone);
+}
+
+#[test]
 fn pieces_and_whole_give_the_same_and_a_reset_begins_anew() {
     let sound = fixture("what_time_is_it.wav");
     for (name, mut model) in implementations() {

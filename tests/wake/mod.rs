@@ -267,6 +267,37 @@ fn the_gate_loses_no_detection() {
 }
 
 #[test]
+fn two_streams_over_the_same_models_score_as_each_does_alone() {
+    let one = fixture("wake_alexa.wav");
+    let other = fixture("wake_hey_jarvis.wav");
+    let names = ["alexa", "hey_jarvis"];
+    let mut first = load(&names);
+    let step = first.step();
+    let alone = [&one, &other].map(|sound| {
+        first.reset();
+        scores(&mut first, sound)
+    });
+    assert_ne!(alone[0], alone[1]);
+    // A new stream of one that has heard something begins at the start, and goes on without it.
+    let mut second = first.stream().expect("a stream");
+    let mut third = first.stream().expect("a stream");
+    drop(first);
+    let mut both = [Vec::new(), Vec::new()];
+    let (mut a, mut b) = (one.chunks_exact(step), other.chunks_exact(step));
+    for _ in 0..one.len().max(other.len()) / step {
+        let heard = a
+            .next()
+            .map(|s| second.score(s).expect("it scores").to_vec());
+        both[0].extend(heard);
+        let heard = b
+            .next()
+            .map(|s| third.score(s).expect("it scores").to_vec());
+        both[1].extend(heard);
+    }
+    assert_eq!(both, alone);
+}
+
+#[test]
 fn a_file_that_is_no_classifier_is_told_so() {
     let load = |path: PathBuf| {
         let word = WakeWord::of(&path);
