@@ -202,7 +202,7 @@ pub enum Event {
     MediaChanged(Mid, Direction),
 }
 
-/// What [`Peer::poll`] gives.
+/// What [`Peer::poll`](super::Peer::poll) gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send this.
@@ -253,7 +253,7 @@ impl<'a> Datagram<'a> {
     }
 }
 
-/// For whom a connection's first packet is: the peer with this name among [`Peer::ufrags`]. `None`: it is
+/// For whom a connection's first packet is: the peer with this name among [`Peer::ufrags`](super::Peer::ufrags). `None`: it is
 /// no such packet.
 pub fn addressee(bytes: &[u8]) -> Option<String> {
     if bytes.len() < 20 || bytes[0] > 1 {
