@@ -1,7 +1,12 @@
 //! Composition root: the only file (beside `cli` and tests) that names Whisper, Kokoro, Ollama, ….
 //! Turns settings into running engines.
 
+mod house;
+
+pub use house::house;
+
 use std::{
+    hash::{BuildHasher as _, RandomState},
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -333,7 +338,22 @@ pub fn rooms(app: &Arc<App>) -> Result<room::Host, Failure> {
         }),
         greeting: Arc::new(move || greeting.clone()),
         wake_word,
+        woken: {
+            let settings = settings.clone();
+            Arc::new(move || wake_greeting(&settings))
+        },
+        desk: room::Desk::default(),
     })
+}
+
+/// One of the greetings that are set, by chance; empty where there are none.
+pub fn wake_greeting(settings: &Settings) -> String {
+    let greetings = &settings.wake_greetings;
+    let dice = RandomState::new().hash_one(0) as usize;
+    match greetings.len() {
+        0 => String::new(),
+        some => greetings[dice % some].clone(),
+    }
 }
 
 /// What nobody waits for at the start. A failure shows again, to whoever asks next.

@@ -26,3 +26,4 @@ pub mod tts;
 pub mod turn;
 pub mod vad;
 pub mod wake;
+pub mod wizard;

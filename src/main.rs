@@ -5,7 +5,7 @@
 use caal::{
     cli::{Cli, ExitCode, Failure},
     engine,
-    settings::Sources,
+    settings::{Live, Sources},
     telemetry,
 };
 use clap::Parser as _;
@@ -54,7 +54,8 @@ fn start(cli: Cli) -> Result<ExitCode, Failure> {
                 "no threads to run on ({e}); free some memory and try again"
             ))
         })?;
-    let result = runtime.block_on(cli.run(settings));
+    let live = Live::open(sources)?;
+    let result = runtime.block_on(cli.run(settings, live));
     // A blocking read (a terminal, a sound card) must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     result

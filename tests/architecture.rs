@@ -38,7 +38,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("local", &["audio", "endpoint", "session", "turn"]),
     ("rtc", &["audio"]), // no speech, no model
     ("room", &["audio", "rtc", "session", "turn"]),
-    ("http", &["models", "rtc", "session", "settings"]),
+    ("wizard", &[]),
+    (
+        "http",
+        &["models", "room", "rtc", "session", "settings", "wizard"],
+    ),
     ("app", &["*"]),
     ("cli", &["*"]),
     ("main", &["*"]),

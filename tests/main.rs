@@ -8,6 +8,7 @@ mod contract;
 mod conversation;
 mod docs;
 mod fuzz;
+mod http;
 mod livekit;
 mod llm;
 mod models;

@@ -34,6 +34,8 @@ pub(super) struct Doors {
     pub(super) rooms: Rooms,
     /// Our own rooms' signalling; none where a LiveKit server has it.
     pub(super) signalling: Option<(TcpListener, Router)>,
+    /// The LiveKit server whose rooms they are; none where they are our own.
+    pub(super) server: Option<Server>,
     /// For people: where rooms are.
     pub(super) sentence: String,
     door: Door,
@@ -87,6 +89,7 @@ impl Doors {
                 place: Place::Here,
             },
             signalling: Some((listener, endpoint.router())),
+            server: None,
             sentence: format!(
                 "Rooms: this server is the room; LiveKit clients connect to port {port}"
             ),
@@ -97,7 +100,7 @@ impl Doors {
     fn of_server(settings: &Settings, url: &str) -> Result<Self, Failure> {
         let server = server(settings, url)?;
         let config = WorkerConfig {
-            server,
+            server: server.clone(),
             agent_name: settings.livekit_agent_name.clone(),
             capacity: CAPACITY,
             folder: settings.data_dir.join("jobs"),
@@ -116,6 +119,7 @@ impl Doors {
                 place: Place::Url(url.to_owned()),
             },
             signalling: None,
+            server: Some(server),
             sentence: format!("Rooms: those of the LiveKit server at {url}"),
             door: Door::Server(Box::new(worker)),
         })

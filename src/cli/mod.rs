@@ -25,7 +25,7 @@ pub use failure::{ExitCode, Failure};
 
 use crate::{
     app::{self, App},
-    settings::{Settings, Sources},
+    settings::{Live, Settings, Sources},
     telemetry::Reader,
     turn::TurnConfig,
 };
@@ -135,14 +135,14 @@ impl Cli {
         Ok(Settings::resolve(sources)?)
     }
 
-    /// Does what was asked.
+    /// Does what was asked; `live` are the same settings, for those who let them change.
     ///
     /// # Errors
     ///
     /// What [`Failure`] says.
-    pub async fn run(self, settings: Settings) -> Result<ExitCode, Failure> {
+    pub async fn run(self, settings: Settings, live: Live) -> Result<ExitCode, Failure> {
         match self.command {
-            Command::Serve(args) => serve::run(args, settings).await,
+            Command::Serve(args) => serve::run(args, settings, live).await,
             Command::Agent(args) => agent::run(args, settings).await,
             Command::Talk(args) => converse(args, settings).await,
             Command::Doctor(args) => doctor::run(args, settings).await,

@@ -25,16 +25,16 @@ use super::{
 };
 use crate::{
     app::{self, App},
-    http::{self, Local, Readiness},
+    http::{self, Local, Readiness, Screens},
     llm::fallback::Turned,
     local::{
         Log,
         device::{self, DeviceError, Devices, Missing},
         display::{Display, Style},
     },
-    room,
+    room::{self, Desk},
     session::{Effect, Setting, Watch},
-    settings::Settings,
+    settings::{Live, Settings},
     telemetry,
     turn::{Duplex, TurnConfig},
 };
@@ -106,7 +106,11 @@ enum Part {
 /// # Errors
 ///
 /// When the port is taken, a model cannot be loaded, or there is no such wake word.
-pub(super) async fn run(args: Args, mut settings: Settings) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    args: Args,
+    mut settings: Settings,
+    live: Live,
+) -> Result<ExitCode, Failure> {
     let mut signals = StopSignals::new()?;
     let port = args.port.unwrap_or(settings.http_port);
     if args.port == Some(0) {
@@ -117,12 +121,8 @@ pub(super) async fn run(args: Args, mut settings: Settings) -> Result<ExitCode, 
         ) = (0, 0, 0);
     }
     // Loopback only: there is no key yet that would let anybody else in.
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .await
-        .map_err(|e| {
-            let hint = "is another caal running? Choose another port with --port";
-            Failure::request(format!("port {port} cannot be used ({e}); {hint}"))
-        })?;
+    let hint = "is another caal running? Choose another port with --port";
+    let listener = listen(port, hint).await?;
     let address = listener
         .local_addr()
         .map_err(|e| Failure::internal(e.to_string()))?;
@@ -132,13 +132,33 @@ pub(super) async fn run(args: Args, mut settings: Settings) -> Result<ExitCode, 
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let mut doors = Doors::open(&settings).await?;
-    let mut router = http::router(http::State {
+    let desk = Desk::default();
+    let state = http::State {
         readiness: watcher,
         rooms: Some(doors.rooms.clone()),
-    });
+        desk: desk.clone(),
+        server: doors.server.clone(),
+        settings: live.clone(),
+        house: app::house(live.clone()),
+        screens: Screens::default(),
+    };
+    // VK-Agent's callers ask there; the same paths are on our own port, too.
+    if let Some(port) = settings
+        .vk_agent_port
+        .filter(|port| *port != address.port())
+    {
+        let hint = "choose another with VK_AGENT_PORT, or 0 for none";
+        let listener = listen(port, hint).await?;
+        tasks.spawn(answer(
+            listener,
+            http::vk_router(state.clone()),
+            stop.clone(),
+        ));
+    }
+    let mut router = http::router(state);
     if let Some((listener, signalling)) = doors.signalling.take() {
         // Beside the page too: one port is enough where a proxy brings TLS.
-        router = router.fallback_service(signalling.clone());
+        router = router.fallback_service(signalling.clone().fallback(http::not_found));
         tasks.spawn(answer(listener, signalling, stop.clone()));
     }
     tasks.spawn(answer(listener, router, stop.clone()));
@@ -156,7 +176,11 @@ pub(super) async fn run(args: Args, mut settings: Settings) -> Result<ExitCode, 
     };
     let mut result = Ok(ExitCode::SUCCESS);
     if let Some((app, local)) = loaded {
-        let host = app::rooms(&app)?;
+        let host = room::Host {
+            desk,
+            woken: Arc::new(move || app::wake_greeting(&live.current())),
+            ..app::rooms(&app)?
+        };
         // A server's rooms go on until their people have gone or the worker's patience is over.
         let leave = match drained_rooms {
             true => CancellationToken::new(),
@@ -201,6 +225,12 @@ pub(super) async fn run(args: Args, mut settings: Settings) -> Result<ExitCode, 
         () = tokio::time::sleep(grace) => {}
     }
     result
+}
+
+/// Listens on loopback; `hint` says what to do where that cannot be.
+async fn listen(port: u16, hint: &str) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    listener.map_err(|e| Failure::request(format!("port {port} cannot be used ({e}); {hint}")))
 }
 
 /// Answers on `listener` until `stop` is cancelled.

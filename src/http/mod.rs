@@ -1,10 +1,15 @@
-//! The HTTP API and the page; thin. So far: is the server alive, is it ready to answer, and how to come
-//! into a room.
+//! The HTTP API and the page; thin: requests become calls of the settings, of the desk where rooms take
+//! their orders, and of the [`House`]; answers become JSON. CAAL's and VK-Agent's endpoints are in `api`,
+//! how to come into a room is in `connection`, the files of the page are in `page`.
 
+mod api;
 mod connection;
 mod page;
 
+pub use api::{Screens, not_found};
 pub use connection::{Place, Rooms};
+
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
@@ -12,8 +17,11 @@ use axum::{
     response::IntoResponse,
     routing::{get, post},
 };
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use tokio::sync::watch;
+
+use crate::{room::Desk, rtc::join::Server, settings::Live};
 
 /// Where the server stands on its way to answering. One whose models cannot be loaded ends with the
 /// reason, so there is no state for that.
@@ -55,28 +63,67 @@ pub struct Local {
     pub problem: Option<String>,
 }
 
+/// What the API asks of the house's engines, without knowing them. Answers also while models are loaded.
+pub trait House: Send + Sync {
+    /// The models of the language model server that is set, by name; none where it does not answer.
+    fn models(&self) -> BoxFuture<'static, Vec<String>>;
+
+    /// The voices that are installed, by name.
+    fn voices(&self) -> BoxFuture<'static, Vec<String>>;
+
+    /// The wake words that are installed, by the files that CAAL would name: `models/alexa.onnx`.
+    fn wake_words(&self) -> BoxFuture<'static, Vec<String>>;
+
+    /// Has the language model loaded by who runs it; does not wait for that.
+    fn prewarm(&self) -> Prewarm;
+}
+
+/// Whether a model is being loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prewarm {
+    /// It is, in the background.
+    Started,
+    /// It is not; why, for people.
+    Skipped(&'static str),
+}
+
 /// What the routes know.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct State {
     /// Changes as the server comes up and goes down.
     pub readiness: watch::Receiver<Readiness>,
     /// How people come into a room; none where there is none.
     pub rooms: Option<Rooms>,
+    /// Where conversations take orders.
+    pub desk: Desk,
+    /// Who is asked about rooms that are not on the desk; none where all rooms are our own.
+    pub server: Option<Server>,
+    /// The settings.
+    pub settings: Live,
+    /// The engines.
+    pub house: Arc<dyn House>,
+    /// The last picture of a screen.
+    pub screens: Screens,
 }
 
-/// All routes. A function of its state, so that tests call it without a socket.
+/// All routes. A function of its state, so that tests call it without a socket. What is not there is
+/// answered by [`not_found`], unless the caller gives it another fallback.
 pub fn router(state: State) -> Router {
     Router::new()
-        .route("/health", get(health))
         .route("/ready", get(ready))
         .route("/api/connection-details", post(connection::details))
+        .merge(api::routes())
         .merge(page::routes())
+        .fallback(not_found)
         .with_state(state)
 }
 
-/// `GET /health`: 200 while the process lives.
-async fn health() -> impl IntoResponse {
-    Json(serde_json::json!({ "status": "healthy", "version": env!("CARGO_PKG_VERSION") }))
+/// VK-Agent's routes alone, for the port on which its callers look for them.
+pub fn vk_router(state: State) -> Router {
+    Router::new()
+        .merge(api::vk_routes())
+        .fallback(not_found)
+        .with_state(state)
 }
 
 /// `GET /ready`: 200 when models are loaded, else 503.
@@ -100,6 +147,41 @@ async fn ready(axum::extract::State(state): axum::extract::State<State>) -> impl
 }
 
 #[cfg(test)]
+fn test_state(readiness: watch::Receiver<Readiness>) -> State {
+    use futures_util::FutureExt as _;
+
+    use crate::settings::Sources;
+
+    /// Nobody is at home.
+    struct Empty;
+
+    impl House for Empty {
+        fn models(&self) -> BoxFuture<'static, Vec<String>> {
+            async { Vec::new() }.boxed()
+        }
+        fn voices(&self) -> BoxFuture<'static, Vec<String>> {
+            async { Vec::new() }.boxed()
+        }
+        fn wake_words(&self) -> BoxFuture<'static, Vec<String>> {
+            async { Vec::new() }.boxed()
+        }
+        fn prewarm(&self) -> Prewarm {
+            Prewarm::Skipped("nobody is at home")
+        }
+    }
+    State {
+        readiness,
+        rooms: None,
+        desk: Desk::default(),
+        server: None,
+        // Nothing is written: these tests change no setting.
+        settings: Live::open(Sources::default()).expect("the defaults are good"),
+        house: Arc::new(Empty),
+        screens: Screens::default(),
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
@@ -110,13 +192,10 @@ mod tests {
     async fn get(readiness: Readiness, path: &str) -> (StatusCode, String) {
         let (_keep, receiver) = watch::channel(readiness);
         let request = Request::get(path).body(Body::empty()).expect("a request");
-        let answer = router(State {
-            readiness: receiver,
-            rooms: None,
-        })
-        .oneshot(request)
-        .await
-        .expect("infallible");
+        let answer = router(test_state(receiver))
+            .oneshot(request)
+            .await
+            .expect("infallible");
         let status = answer.status();
         let body = to_bytes(answer.into_body(), 1 << 20).await.expect("a body");
         (status, String::from_utf8(body.to_vec()).expect("text"))

@@ -152,10 +152,7 @@ mod tests {
         }
         let request = request.body(Body::empty()).expect("a request");
         let (_keep, readiness) = watch::channel(Readiness::Loading);
-        let state = State {
-            readiness,
-            rooms: None,
-        };
+        let state = crate::http::test_state(readiness);
         let router: Router = routes().with_state(state);
         router.oneshot(request).await.expect("infallible")
     }

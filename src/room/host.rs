@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{
+    asker::Asker,
     caption::Caption,
+    desk::{Desk, Order, Tray},
     ear::{self, Heard, listen},
     mix::Mixer,
     topics::{self, Command},
@@ -48,6 +50,10 @@ pub struct Host {
     /// Whether the conversation sleeps until its wake word, so that clients are told of sleep and
     /// waking.
     pub wake_word: bool,
+    /// Said when somebody outside wakes it; empty for nothing.
+    pub woken: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Where orders from outside come from.
+    pub desk: Desk,
 }
 
 /// How a room came to its end.
@@ -94,7 +100,8 @@ pub async fn host(mut link: Link, host: &Host, stop: CancellationToken) -> Outco
         if let Some(ear) = seat.take_ear() {
             ears.spawn(listen(ear, heard, seat.events()));
         }
-        let ended = Conversation::new(&mut link, host, &mut people, sounds)
+        let tray = host.desk.enter(&link.room);
+        let ended = Conversation::new(&mut link, host, &mut people, sounds, tray)
             .run(seat, &stop)
             .await;
         ears.shutdown().await;
@@ -209,6 +216,11 @@ struct Conversation<'a> {
     /// What the ear has to be told before it hears on.
     attentions: VecDeque<Attention>,
     sounds: mpsc::Sender<Heard>,
+    /// What those outside want, and what they see.
+    tray: Tray,
+    muted: bool,
+    /// Whoever waits for the words of an answer.
+    asker: Option<Asker>,
     /// Pieces of sound that the ear had no room for.
     unheard: u64,
 }
@@ -219,6 +231,7 @@ impl<'a> Conversation<'a> {
         host: &'a Host,
         people: &'a mut People,
         sounds: mpsc::Sender<Heard>,
+        tray: Tray,
     ) -> Self {
         Self {
             link,
@@ -240,6 +253,9 @@ impl<'a> Conversation<'a> {
             speaking: false,
             attentions: VecDeque::new(),
             sounds,
+            tray,
+            muted: false,
+            asker: None,
             unheard: 0,
         }
     }
@@ -262,6 +278,7 @@ impl<'a> Conversation<'a> {
         stop: &CancellationToken,
     ) -> Result<std::convert::Infallible, End> {
         self.show(AgentState::Listening).await?;
+        self.count();
         loop {
             self.greet(seat).await?;
             while let Some(wish) = seat.watch.0.pop_front() {
@@ -280,6 +297,7 @@ impl<'a> Conversation<'a> {
                 carried = seat.next() => {
                     carried?;
                 }
+                Some(order) = self.tray.orders.recv() => self.obey(order, seat).await?,
             }
         }
     }
@@ -373,6 +391,7 @@ impl<'a> Conversation<'a> {
     async fn happened(&mut self, event: RoomEvent, seat: &mut Seat<'_, Wishes>) -> Result<(), End> {
         self.people.note(&event);
         match event {
+            RoomEvent::Sound(..) if self.muted => {}
             RoomEvent::Sound(who, sound) => {
                 self.silence_until = None;
                 if let Some(sound) = self.mixer.push(&who, sound) {
@@ -383,6 +402,7 @@ impl<'a> Conversation<'a> {
                 }
             }
             RoomEvent::Joined(_) => {
+                self.count();
                 self.alone_until = None;
                 if self.host.wake_word {
                     let awake = self.awake.unwrap_or(false);
@@ -391,6 +411,7 @@ impl<'a> Conversation<'a> {
                 }
             }
             RoomEvent::Left(who, _) => {
+                self.count();
                 self.fall_silent(&who);
                 if self.people.is_empty() {
                     // A page that is loaded anew says goodbye, too, and comes back as somebody else.
@@ -422,17 +443,56 @@ impl<'a> Conversation<'a> {
     }
 
     async fn command(&mut self, payload: &[u8], seat: &mut Seat<'_, Wishes>) -> Result<(), End> {
-        match topics::command(payload) {
-            Some(Command::Announce { message }) => seat.tell(Event::Announce(message)).await?,
-            Some(Command::ReloadTools { message }) => {
-                if let Some(message) = message {
-                    seat.tell(Event::Announce(message)).await?;
+        let order = match topics::command(payload) {
+            Some(Command::Announce { message }) => Order::Announce(Pii(message)),
+            Some(Command::ReloadTools { message, tool_name }) => {
+                Order::reload_tools(message, tool_name)
+            }
+            Some(Command::Wake) => Order::Wake,
+            None => {
+                warn!("the server sent a command that is none; it is left out");
+                return Ok(());
+            }
+        };
+        self.obey(order, seat).await
+    }
+
+    /// Does what somebody outside wants.
+    async fn obey(&mut self, order: Order, seat: &mut Seat<'_, Wishes>) -> Result<(), End> {
+        match order {
+            Order::Announce(words) if words.0.trim().is_empty() => {}
+            Order::Announce(words) => seat.tell(Event::Announce(words.0)).await?,
+            Order::Wake => {
+                seat.tell(Event::Wake).await?;
+                let greeting = (self.host.woken)();
+                if !greeting.is_empty() {
+                    seat.tell(Event::Announce(greeting)).await?;
                 }
             }
-            Some(Command::Wake) => seat.tell(Event::Wake).await?,
-            None => warn!("the server sent a command that is none; it is left out"),
+            Order::Ask(words, answer) => {
+                self.asker = Some(Asker::new(&words.0, answer));
+                seat.tell(Event::Typed(words.0)).await?;
+            }
+            Order::Mute(muted) => {
+                self.muted = muted;
+                self.tray.show(|status| status.muted = muted);
+                if muted {
+                    // A turn that has begun ends in silence.
+                    self.mixer = Mixer::default();
+                    let now = Instant::now();
+                    self.silence_until = Some(now + AFTERWARDS);
+                    self.due.get_or_insert(now);
+                }
+            }
+            Order::Stop => seat.tell(Event::Interrupt).await?,
         }
         Ok(())
+    }
+
+    /// Tells those outside how many people are there.
+    fn count(&self) {
+        let people = self.people.present.len();
+        self.tray.show(|status| status.people = people);
     }
 
     /// What the session wants, as far as the room's clients see it.
@@ -454,6 +514,9 @@ impl<'a> Conversation<'a> {
             Effect::Hearing { turn, text } => self.user_text(turn, text, false).await?,
             Effect::UserSaid { turn, text } => {
                 self.answering = true;
+                if let Some(asker) = &mut self.asker {
+                    asker.heard(turn, &text);
+                }
                 // What was typed is shown by who typed it.
                 if let Some(turn) = turn {
                     self.user_text(turn, text, true).await?;
@@ -469,6 +532,9 @@ impl<'a> Conversation<'a> {
                 if let Some(caption) = &mut self.caption {
                     caption.clause(&text);
                 }
+                if let Some(asker) = &mut self.asker {
+                    asker.saying(reply, &text);
+                }
             }
             Effect::Play { reply, sound } => {
                 if let Some(caption) = self.caption.as_mut().filter(|c| c.reply() == reply) {
@@ -478,9 +544,13 @@ impl<'a> Conversation<'a> {
             }
             // Its end is told by a frame, too.
             Effect::PlayEnd { .. } | Effect::Flush(_) | Effect::Unhush(_) => {
+                if let Effect::PlayEnd { reply } = wish {
+                    self.answered(reply);
+                }
                 self.due.get_or_insert_with(Instant::now);
             }
             Effect::AssistantSaid { reply, text, .. } => {
+                self.answered(reply);
                 let caption = self.caption.take_if(|c| c.reply() == reply);
                 let more = caption.map_or_else(|| text.trim().to_owned(), |c| c.rest(&text));
                 self.send(RoomCommand::VoiceText {
@@ -497,6 +567,13 @@ impl<'a> Conversation<'a> {
             | Effect::Settled { .. } => {}
         }
         Ok(())
+    }
+
+    /// All of `reply` is there, or no more of it will come.
+    fn answered(&mut self, reply: ReplyId) {
+        if let Some(asker) = self.asker.take_if(|asker| asker.is_answered_by(reply)) {
+            asker.tell();
+        }
     }
 
     /// A caption of who was loudest.
@@ -535,6 +612,7 @@ impl<'a> Conversation<'a> {
     async fn show(&mut self, state: AgentState) -> Result<(), End> {
         if self.state != Some(state) {
             self.state = Some(state);
+            self.tray.show(|status| status.state = state);
             self.send(RoomCommand::State(state)).await?;
         }
         Ok(())

@@ -60,8 +60,23 @@ pub(super) enum Command {
     /// The tools have changed.
     ReloadTools {
         /// To be said, if there is something to say.
+        #[serde(default)]
         message: Option<String>,
+        /// The tool that is new, if it is one.
+        #[serde(default)]
+        tool_name: Option<String>,
     },
+}
+
+impl Command {
+    /// What is to be said when tools have changed: `message`, else that `tool_name` is there; none for
+    /// nothing.
+    pub(super) fn news(message: Option<String>, tool_name: Option<&str>) -> Option<String> {
+        let tool = tool_name.filter(|name| !name.is_empty());
+        message
+            .filter(|message| !message.is_empty())
+            .or_else(|| Some(format!("A new tool called '{}' is now available.", tool?)))
+    }
 }
 
 /// The command in `payload`; none where it is not one.
@@ -84,7 +99,17 @@ mod tests {
         assert_eq!(command(br#"{"action":"wake"}"#), Some(Command::Wake));
         assert_eq!(
             command(br#"{"action":"reload_tools","message":null,"tool_name":null}"#),
-            Some(Command::ReloadTools { message: None })
+            Some(Command::ReloadTools {
+                message: None,
+                tool_name: None
+            })
+        );
+        assert_eq!(
+            command(br#"{"action":"reload_tools"}"#),
+            Some(Command::ReloadTools {
+                message: None,
+                tool_name: None
+            })
         );
         for not in [&b"{}"[..], b"", b"\xff", br#"{"action":"format_disk"}"#] {
             assert_eq!(command(not), None);

@@ -171,7 +171,7 @@ pub const ROWS: &[Row] = &[
         "CAAL_WAKE_GREETINGS",
         Kind::Lines,
         "Yes?|Hello!|I'm listening.|What can I do?|How can I help?|Go ahead.|I'm here.",
-        "What is said when the assistant is woken over the API, one of them by chance. None: nothing. Kept for the API that is to come. In the environment with `|` between.",
+        "What is said when the assistant is woken over the API, one of them by chance. None: nothing. In the environment with `|` between.",
     )
     .taking_effect(Applies::NextTurn),
     row(
@@ -571,7 +571,7 @@ pub const ROWS: &[Row] = &[
         "VK_AGENT_PORT",
         Kind::Int(0, 65_535),
         "0",
-        "A second port for the HTTP API, for callers of VK-Agent (3004). 0: none. Kept for the API that is to come.",
+        "A second port for VK-Agent's paths, where its callers look for them (3004). 0: none.",
     )
     .on_this_machine(),
 ];

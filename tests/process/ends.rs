@@ -100,10 +100,17 @@ fn drains(server: Process) {
     );
 }
 
+/// A port that was free a moment ago, and that nobody is given who asks for any.
+fn free_port() -> u16 {
+    let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (23_004..24_000).find(free).expect("a free port")
+}
+
 /// A server with real models: ready, answering, and gone within its grace when asked to stop.
 #[test]
-fn serve_becomes_ready_and_drains_on_sigterm() {
-    let mut server = server(&[], &[]);
+fn serve_becomes_ready_answers_and_drains_on_sigterm() {
+    let vk_agent = free_port().to_string();
+    let mut server = server(&[], &[("VK_AGENT_PORT", &vk_agent)]);
     let address = address(&mut server);
     if cfg!(not(feature = "embedded-llm")) {
         // Without Ollama and without a model inside nobody can answer: it says so and ends.
@@ -115,7 +122,12 @@ fn serve_becomes_ready_and_drains_on_sigterm() {
         assert!(said.contains("embedded-llm"), "{said}");
         return;
     }
-    let address = address.expect("ready");
+    let address = address.unwrap_or_else(|| {
+        let mut said = String::new();
+        let mut log = server.0.stderr.take().expect("piped");
+        log.read_to_string(&mut said).expect("text");
+        panic!("never ready: {said}")
+    });
     for (path, word) in [("/health", "healthy"), ("/ready", "\"ready\"")] {
         let answer = get(&address, path);
         assert!(
@@ -123,6 +135,25 @@ fn serve_becomes_ready_and_drains_on_sigterm() {
             "{path}: {answer}"
         );
         assert!(!answer.contains("microphone"), "nobody asked for one");
+    }
+    let vk_agent = format!("127.0.0.1:{vk_agent}");
+    for (address, path, status, word) in [
+        (&address, "/api/models", 200, "{\"models\":[]}"),
+        (
+            &address,
+            "/api/wake-word/models",
+            200,
+            "models/hey_jarvis.onnx",
+        ),
+        (&address, "/nothing", 404, "{\"detail\":\"Not Found\"}"),
+        // The room's signalling is on the same port, behind the API.
+        (&address, "/rtc/validate", 401, "token"),
+        (&vk_agent, "/status", 200, "\"ready\""),
+        (&vk_agent, "/settings", 404, "Not Found"),
+    ] {
+        let answer = get(address, path);
+        let right = answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(word);
+        assert!(right, "{path}: {answer}");
     }
     drains(server);
 }

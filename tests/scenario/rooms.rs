@@ -6,11 +6,11 @@ use std::{sync::Arc, time::Duration};
 use caal::{
     audio::Pcm,
     pii::Pii,
-    room::{self, Host, Outcome},
+    room::{self, Desk, Host, Order, OrderError, Outcome},
     rtc::{Closed, Departure, Identity, Link, Participant, RoomCommand, RoomEvent},
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -75,6 +75,17 @@ fn join(who: &str) -> RoomEvent {
 
 /// Plays `story` as Anna's microphone, 20 ms at a time, among the events of `script`, for `length`.
 async fn play(story: &Story, script: Script, length: u64, wake_word: bool) -> Seen {
+    play_with(story, script, length, wake_word, Desk::default()).await
+}
+
+/// The same, with orders from outside over `desk`.
+async fn play_with(
+    story: &Story,
+    script: Script,
+    length: u64,
+    wake_word: bool,
+    desk: Desk,
+) -> Seen {
     let (events_tx, events) = mpsc::channel(16);
     let (commands, mut commands_rx) = mpsc::channel(64);
     let link = Link {
@@ -91,6 +102,8 @@ async fn play(story: &Story, script: Script, length: u64, wake_word: bool) -> Se
         }),
         greeting: Arc::new(|| "Hello there.".to_owned()),
         wake_word,
+        woken: Arc::new(|| "Yes?".to_owned()),
+        desk,
     };
     let stop = CancellationToken::new();
     let started = Instant::now();
@@ -315,4 +328,95 @@ async fn what_is_typed_is_answered_and_shown_by_who_typed_it() {
     let seen = play(&Story::new(), script, 4_000, false).await;
     assert_eq!(seen.caption("SG_voice_1"), "It is noon.");
     seen.has_not("anna:");
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_from_outside_are_carried_out_in_their_room_and_questions_are_answered_to_who_asked()
+{
+    let desk = Desk::default();
+    let script = vec![(0, join(ANNA))];
+    let outside = async {
+        assert_eq!(
+            desk.order("kitchen", Order::Wake),
+            Err(OrderError::NoConversation)
+        );
+        sleep(ms(500)).await;
+        assert_eq!(desk.rooms()[0].1.people, 1);
+        let announce = Order::Announce(Pii("Dinner is ready".to_owned()));
+        desk.order("kitchen", announce).unwrap();
+        sleep(ms(4_000)).await;
+        let (sender, answer) = oneshot::channel();
+        let question = Pii("What time is it?".to_owned());
+        desk.order("kitchen", Order::Ask(question, sender)).unwrap();
+        assert_eq!(answer.await.as_deref(), Ok("It is noon."));
+        assert_eq!(
+            desk.order("cellar", Order::Stop),
+            Err(OrderError::NoConversation)
+        );
+    };
+    let story = Story::new();
+    let playing = play_with(&story, script, 10_000, false, desk.clone());
+    let (seen, ()) = tokio::join!(playing, outside);
+    assert_eq!(seen.caption("SG_voice_1"), "Dinner is ready");
+    assert_eq!(seen.caption("SG_voice_2"), "It is noon.");
+    assert!(desk.rooms().is_empty(), "the conversation is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_muted_from_outside_is_not_heard_until_it_listens_again() {
+    let desk = Desk::default();
+    let story =
+        Story::new()
+            .says(2_000, 3_000, "open the door")
+            .says(8_000, 9_000, "close the door");
+    let outside = async {
+        sleep(ms(500)).await;
+        desk.order("kitchen", Order::Mute(true)).unwrap();
+        sleep(ms(6_500)).await;
+        assert!(desk.rooms()[0].1.muted);
+        desk.order("kitchen", Order::Mute(false)).unwrap();
+    };
+    let playing = play_with(&story, vec![(0, join(ANNA))], 13_000, false, desk.clone());
+    let (seen, ()) = tokio::join!(playing, outside);
+    seen.has_not("open the door");
+    seen.at("anna: close the door");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_from_outside_is_silence_at_once() {
+    let desk = Desk::default();
+    let answer =
+        "One two three four five six seven eight nine ten eleven twelve thirteen fourteen.";
+    let story = Story::new().says(1_000, 2_000, "count").answers(answer);
+    let outside = async {
+        sleep(ms(4_000)).await;
+        desk.order("kitchen", Order::Stop).unwrap();
+    };
+    let playing = play_with(&story, vec![(0, join(ANNA))], 9_000, false, desk.clone());
+    let (seen, ()) = tokio::join!(playing, outside);
+    let cut = seen.caption("SG_voice_1");
+    assert!(
+        answer.starts_with(&cut) && cut.len() < answer.len() && !cut.is_empty(),
+        "{cut:?}"
+    );
+    let late = |(at, line): &&(u64, String)| line == "sound" && *at > 4_200;
+    assert_eq!(seen.lines.iter().filter(late).count(), 0, "{}", seen.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_woken_from_outside_greets_and_hears_a_question_without_its_wake_word() {
+    let desk = Desk::default();
+    // Its wake word is said when all is over.
+    let story = Story::new()
+        .says(4_000, 5_500, "what time is it")
+        .calls(20_000, 20_500);
+    let outside = async {
+        sleep(ms(2_000)).await;
+        desk.order("kitchen", Order::Wake).unwrap();
+    };
+    let playing = play_with(&story, vec![(0, join(ANNA))], 11_000, true, desk.clone());
+    let (seen, ()) = tokio::join!(playing, outside);
+    assert!(seen.at("wakeword_state\",\"state\":\"active\"") >= 2_000);
+    assert_eq!(seen.caption("SG_voice_1"), "Yes?");
+    seen.at("anna: what time is it");
 }

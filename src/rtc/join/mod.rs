@@ -24,7 +24,7 @@ mod worker;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 pub use room::Room;
-pub use token::Server;
+pub use token::{SendError, Server};
 pub use worker::{Worker, WorkerConfig};
 
 use super::audio::AudioError;

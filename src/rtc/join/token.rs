@@ -2,15 +2,41 @@
 
 use std::{fmt, time::Duration};
 
-use livekit_protocol::{ListRoomsRequest, ListRoomsResponse};
+use livekit_protocol::{ListRoomsRequest, ListRoomsResponse, SendDataRequest, data_packet::Kind};
 use livekit_token::{AccessToken, Claims, VideoGrants};
 use prost::Message;
 
 use super::{JoinError, roster::AGENT_NAME, transport};
-use crate::{pii::Pii, rtc::Identity};
+use crate::{fault::Fault, pii::Pii, rtc::Identity};
 
 /// How long a token is good for: to get in, and back in.
 const LIFE: Duration = Duration::from_secs(3600);
+
+/// How long the server may take to answer its API.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why data was not sent into a room.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// Nobody holds it.
+    #[error("the LiveKit server has no such room")]
+    NoRoom,
+    /// It was not reached, or refused.
+    #[error(
+        "the LiveKit server cannot be asked: {0}; check LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET"
+    )]
+    Server(String),
+}
+
+impl SendError {
+    /// What the error means for its caller.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NoRoom => Fault::Request,
+            Self::Server(_) => Fault::Remote,
+        }
+    }
+}
 
 /// A LiveKit server and our key to it.
 #[derive(Clone, PartialEq, Eq)]
@@ -117,6 +143,46 @@ impl Server {
         }
         let rooms = ListRoomsResponse::decode(&answer.body[..]).ok()?.rooms;
         Some(rooms.iter().any(|r| r.name == room))
+    }
+
+    /// Sends a reliable data packet to everybody in `room`, as the server's API does.
+    ///
+    /// # Errors
+    ///
+    /// When nobody is in the room, or the server cannot be asked.
+    pub async fn send_data(
+        &self,
+        room: &str,
+        topic: &str,
+        payload: Vec<u8>,
+    ) -> Result<(), SendError> {
+        let grants = VideoGrants {
+            room_admin: true,
+            room: room.to_owned(),
+            ..Default::default()
+        };
+        let failed = |why: String| SendError::Server(why);
+        let token = self
+            .token(grants, |token| token)
+            .map_err(|e| failed(e.to_string()))?;
+        let base = self.url.replacen("ws", "http", 1);
+        let request = SendDataRequest {
+            room: room.to_owned(),
+            data: payload,
+            kind: Kind::Reliable.into(),
+            topic: Some(topic.to_owned()),
+            ..Default::default()
+        };
+        let url = format!("{base}/twirp/livekit.RoomService/SendData");
+        let asked = transport::post(url, &token, request.encode_to_vec());
+        let answer = tokio::time::timeout(PATIENCE, asked).await;
+        let answer = answer.map_err(|_| failed("it does not answer".to_owned()))?;
+        match answer.map_err(|e| failed(e.to_string()))?.status {
+            200 => Ok(()),
+            // "No response from servers": nobody holds the room.
+            404 | 503 => Err(SendError::NoRoom),
+            status => Err(failed(format!("it answered with status {status}"))),
+        }
     }
 
     fn token(

@@ -120,6 +120,16 @@ impl KokoroTts {
         Names::find(&folder.join("voices"))?.parse(voice).map(drop)
     }
 
+    /// The names of the voices in `folder`, sorted.
+    ///
+    /// # Errors
+    ///
+    /// When there are none.
+    pub fn voice_names(folder: &Path) -> Result<Vec<String>, TtsError> {
+        let names = Names::find(&folder.join("voices"))?;
+        Ok(names.list().into_iter().map(|voice| voice.name).collect())
+    }
+
     /// Loads `model.onnx`, `vocab.json` and the list of `voices/*.bin` from `folder`. The first clause
     /// after it takes about half a second longer than the others: whoever minds says a word to nobody.
     ///

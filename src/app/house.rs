@@ -1,0 +1,118 @@
+//! What the HTTP API asks of the engines: which models, voices and wake words there are, and to get the
+//! language model ready. Asks the disk and Ollama, not the loaded engines, so that it answers from the
+//! first second.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use super::{Store, VOICE_MODEL, wake_folders, warming, who_answers};
+use crate::{
+    http::{House, Prewarm},
+    llm::{
+        choice::Answering,
+        ollama::{Ollama, OllamaConfig},
+    },
+    settings::{Live, LlmProvider, Settings},
+    tts::KokoroTts,
+    wake,
+    wizard::{self, Service},
+};
+
+/// The house of these settings. Work that it begins ends with it.
+pub fn house(settings: Live) -> Arc<dyn House> {
+    Arc::new(OurHouse {
+        settings,
+        prewarming: Mutex::default(),
+    })
+}
+
+struct OurHouse {
+    settings: Live,
+    /// One at a time.
+    prewarming: Mutex<JoinSet<()>>,
+}
+
+impl House for OurHouse {
+    fn models(&self) -> BoxFuture<'static, Vec<String>> {
+        let host = self.settings.current().ollama_host.clone();
+        async move {
+            let found = wizard::ask(&Service::ModelServer { host }).await;
+            found
+                .ok()
+                .and_then(|found| found.models)
+                .unwrap_or_default()
+        }
+        .boxed()
+    }
+
+    fn voices(&self) -> BoxFuture<'static, Vec<String>> {
+        let folder = Store::new(&self.settings.current().models_dir).path(VOICE_MODEL);
+        on_disk(move || KokoroTts::voice_names(&folder).unwrap_or_default())
+    }
+
+    fn wake_words(&self) -> BoxFuture<'static, Vec<String>> {
+        let folders = wake_folders(&self.settings.current().models_dir);
+        on_disk(move || {
+            let words = wake::find(&folders)
+                .into_iter()
+                .filter(wake::WakeWord::calls);
+            words
+                .map(|word| format!("models/{}.onnx", word.name))
+                .collect()
+        })
+    }
+
+    fn prewarm(&self) -> Prewarm {
+        let settings = self.settings.current();
+        let values = self.settings.values();
+        let provider = values.get("llm_provider").and_then(|v| v.as_str());
+        if provider == Some("groq") || settings.llm_provider == LlmProvider::Embedded {
+            return Prewarm::Skipped("Prewarm only applies to Ollama provider");
+        }
+        let mut tasks = self
+            .prewarming
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        if tasks.is_empty() {
+            tasks.spawn(async move {
+                match prewarm(&settings).await {
+                    Ok(Some(model)) => info!(model, "loaded ahead of its first question"),
+                    Ok(None) => info!("there is no Ollama whose model could be loaded ahead"),
+                    Err(why) => warn!("the language model was not loaded ahead: {why}"),
+                }
+            });
+        }
+        Prewarm::Started
+    }
+}
+
+/// Has Ollama load its model; which one, where there is an Ollama.
+async fn prewarm(settings: &Settings) -> Result<Option<String>, String> {
+    let answers = who_answers(settings).await;
+    if answers.choice.answering != Answering::Ollama {
+        return Ok(None);
+    }
+    let config = OllamaConfig {
+        url: settings.ollama_host.clone(),
+        model: answers.model.clone(),
+        num_ctx: settings.num_ctx,
+        keep_alive: settings.keep_alive,
+        temperature: settings.temperature,
+        ..OllamaConfig::default()
+    };
+    let ollama = Ollama::new(config).map_err(|e| e.to_string())?;
+    let warm_up = warming(&ollama, settings)();
+    warm_up.await.map_err(|e| e.to_string())?;
+    Ok(Some(answers.model))
+}
+
+/// What `look` finds, looked for on a thread for that; nothing where it fails.
+fn on_disk<T: Default + Send + 'static>(
+    look: impl FnOnce() -> T + Send + 'static,
+) -> BoxFuture<'static, T> {
+    async move { tokio::task::spawn_blocking(look).await.unwrap_or_default() }.boxed()
+}

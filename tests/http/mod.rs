@@ -1,0 +1,159 @@
+//! CAAL's HTTP API as its clients meet it: the bodies of its contract, the promises it broke, and its own
+//! description held against the running server. Without a socket where that will do.
+
+mod golden;
+mod promises;
+mod schema;
+
+use std::{path::Path, sync::Arc};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode, header},
+};
+use caal::{
+    app,
+    http::{self, Readiness, Screens},
+    room::Desk,
+    settings::{Live, Sources},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tower::ServiceExt as _;
+
+/// A fresh install, as far as the API can tell.
+struct Caal {
+    home: TempDir,
+    settings: Live,
+    router: Router,
+    _readiness: watch::Sender<Readiness>,
+}
+
+/// An answer.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Caal {
+    fn fresh() -> Self {
+        Self::in_environment(&[])
+    }
+
+    /// One that is started in this environment.
+    fn in_environment(variables: &[(&str, &str)]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let settings = Live::open(sources(home.path(), variables)).unwrap();
+        let (readiness, watched) = watch::channel(Readiness::Loading);
+        let state = http::State {
+            readiness: watched,
+            rooms: None,
+            desk: Desk::default(),
+            server: None,
+            settings: settings.clone(),
+            house: app::house(settings.clone()),
+            screens: Screens::default(),
+        };
+        Self {
+            home,
+            settings,
+            router: http::router(state),
+            _readiness: readiness,
+        }
+    }
+
+    async fn ask(&self, method: &str, path: &str, kind: Option<&str>, body: &str) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(kind) = kind {
+            request = request.header(header::CONTENT_TYPE, kind);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = answer.into_parts();
+        let body = to_bytes(body, 1 << 24).await.unwrap();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            text: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self.ask("GET", path, None, "").await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
+        answer.json()
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Answer {
+        self.ask("POST", path, Some("application/json"), &body.to_string())
+            .await
+    }
+
+    /// What is in the settings file.
+    fn file(&self) -> Value {
+        let text = std::fs::read_to_string(self.home.path().join("settings.json"));
+        text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
+    }
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+fn sources(home: &Path, variables: &[(&str, &str)]) -> Sources {
+    // Nothing answers there.
+    let nowhere = ("OLLAMA_HOST", "http://127.0.0.1:9");
+    let variables = [nowhere].into_iter().chain(variables.iter().copied());
+    Sources {
+        data_dir: home.to_owned(),
+        file_path: home.join("settings.json"),
+        prompt_path: home.join("prompt/custom.md"),
+        environment: variables
+            .map(|(variable, value)| (variable.to_owned(), value.to_owned()))
+            .collect(),
+        ..Sources::default()
+    }
+}
+
+/// A server beside us that answers every request with `status` and `body`, and what it was asked: the line
+/// with the path, and the token.
+async fn neighbour(status: u16, body: Value) -> (String, Arc<std::sync::Mutex<Vec<String>>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let book = asked.clone();
+    let app = Router::new().fallback(move |request: Request<Body>| {
+        let token = request.headers().get(header::AUTHORIZATION);
+        let token = token.map_or("", |value| value.to_str().unwrap());
+        let line = format!("{} {} {token}", request.method(), request.uri().path());
+        book.lock().unwrap().push(line.trim().to_owned());
+        let answer = (StatusCode::from_u16(status).unwrap(), body.to_string());
+        async move { answer }
+    });
+    #[allow(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (url, asked)
+}
+
+/// The field `key` left out.
+fn without(mut value: Value, key: &str) -> Value {
+    value.as_object_mut().unwrap().remove(key);
+    value
+}
+
+/// What FastAPI says of one problem.
+fn invalid(kind: &str, loc: Value, msg: &str, input: Value) -> Value {
+    json!({ "detail": [{ "type": kind, "loc": loc, "msg": msg, "input": input }] })
+}

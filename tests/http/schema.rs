@@ -1,0 +1,160 @@
+//! The API's description of itself: complete, and true of the running server as far as schemathesis finds
+//! out. The latter needs scripts/real-parts/schemathesis.sh and is left out where that was not run.
+
+use std::path::PathBuf;
+
+use axum::http::StatusCode;
+
+use super::Caal;
+
+/// Method and path of everything in the contract.
+const ENDPOINTS: [(&str, &str); 22] = [
+    ("post", "/announce"),
+    ("post", "/reload-tools"),
+    ("post", "/wake"),
+    ("get", "/health"),
+    ("get", "/settings"),
+    ("post", "/settings"),
+    ("get", "/prompt"),
+    ("post", "/prompt"),
+    ("get", "/voices"),
+    ("post", "/download-piper-model"),
+    ("get", "/models"),
+    ("get", "/wake-word/status"),
+    ("post", "/wake-word/enable"),
+    ("post", "/wake-word/disable"),
+    ("get", "/wake-word/models"),
+    ("get", "/setup/status"),
+    ("post", "/setup/complete"),
+    ("post", "/setup/test-ollama"),
+    ("post", "/setup/test-groq"),
+    ("post", "/setup/test-hass"),
+    ("post", "/setup/test-n8n"),
+    ("post", "/prewarm"),
+];
+
+const VK_AGENT: [(&str, &str); 7] = [
+    ("get", "/status"),
+    ("get", "/stats"),
+    ("get", "/config"),
+    ("post", "/text"),
+    ("post", "/screen"),
+    ("post", "/mute"),
+    ("post", "/stop"),
+];
+
+#[tokio::test]
+async fn everything_that_clients_call_is_described() {
+    let document = Caal::fresh().get("/openapi.json").await;
+    assert_eq!(document["openapi"], "3.1.0");
+    for (method, path) in ENDPOINTS.iter().chain(&VK_AGENT) {
+        let operation = &document["paths"][path][method];
+        assert!(
+            operation["responses"]["200"]["content"].is_object(),
+            "{method} {path}"
+        );
+    }
+    let paths = document["paths"].as_object().unwrap();
+    let described: usize = paths
+        .values()
+        .map(|methods| methods.as_object().unwrap().len())
+        .sum();
+    assert_eq!(described, ENDPOINTS.len() + VK_AGENT.len());
+    // Every name that is used is there.
+    let text = document.to_string();
+    for used in text.split("#/components/schemas/").skip(1) {
+        let name = used.split('"').next().unwrap();
+        assert!(
+            document["components"]["schemas"][name].is_object(),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_page_for_people_has_everything_and_asks_nobody_else() {
+    let caal = Caal::fresh();
+    let page = caal.ask("GET", "/docs", None, "").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let policy = page.header("content-security-policy");
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'self';"),
+        "{policy}"
+    );
+    for (method, path) in ENDPOINTS.iter().chain(&VK_AGENT) {
+        let title = format!("<code>{} {path}</code>", method.to_uppercase());
+        assert!(page.text.contains(&title), "{title}");
+    }
+    for not in ["<script", "<style", " style=", "//", "{{"] {
+        let text = page.text.replace("http://", "").replace("https://", "");
+        assert!(not == "{{" || !text.contains(not), "{not} in the page");
+    }
+    assert!(!page.text.contains("href=\"http") && !page.text.contains("src="));
+    let style = caal.ask("GET", "/docs.css", None, "").await;
+    assert!(style.header("content-type").starts_with("text/css"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schemathesis_finds_nothing_that_is_not_as_it_is_described() {
+    let Some(program) = schemathesis() else {
+        eprintln!("skipped: run scripts/real-parts/schemathesis.sh first");
+        return;
+    };
+    let caal = Caal::fresh();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/openapi.json", listener.local_addr().unwrap());
+    let router = caal.router.clone();
+    #[allow(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let output = tokio::process::Command::new(program)
+        .args([
+            "run",
+            &url,
+            "--seed",
+            "5",
+            "--max-examples",
+            "12",
+            "--no-color",
+        ])
+        .args([
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--generation-database",
+            "none",
+        ])
+        // What is right by its shape may be wrong by the table of settings, or nobody may be in the room.
+        .args(["--exclude-checks", "positive_data_acceptance"])
+        // It would ask Groq, and tests ask nobody outside.
+        .args(["--exclude-path", "/setup/test-groq"])
+        .args(["--request-timeout", "30", "--suppress-health-check", "all"])
+        .current_dir(caal.home.path())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests are told where real parts are"
+)]
+fn schemathesis() -> Option<PathBuf> {
+    let cache = || {
+        let cache = std::env::var("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = || Ok(PathBuf::from(std::env::var("HOME")?).join(".cache"));
+        cache.or_else(|_: std::env::VarError| home())
+    };
+    let told = std::env::var("CAAL_TEST_SCHEMATHESIS").map(PathBuf::from);
+    let program = told
+        .or_else(|_| {
+            Ok::<_, std::env::VarError>(cache()?.join("caal/schemathesis/bin/schemathesis"))
+        })
+        .ok()?;
+    program.exists().then_some(program)
+}
