@@ -2,8 +2,10 @@
 //! Turns settings into running engines.
 
 mod house;
+mod judge;
 
 pub use house::house;
+pub use judge::judge;
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -486,9 +488,9 @@ pub struct Answers {
     pub embedded: Embedded,
 }
 
-/// Who answers with these settings. Asks Ollama whether it is there, and loads nothing.
-pub async fn who_answers(settings: &Settings) -> Answers {
-    let embedded = match (
+/// How it is with the embedded model. Looks for its file.
+fn embedded_state(settings: &Settings) -> Embedded {
+    match (
         cfg!(feature = "embedded-llm"),
         embedded_file(settings).is_file(),
     ) {
@@ -496,7 +498,12 @@ pub async fn who_answers(settings: &Settings) -> Answers {
         (false, _) => Embedded::NotBuilt,
         (true, false) => Embedded::NoFile,
         (true, true) => Embedded::Ready,
-    };
+    }
+}
+
+/// Who answers with these settings. Asks Ollama whether it is there, and loads nothing.
+pub async fn who_answers(settings: &Settings) -> Answers {
+    let embedded = embedded_state(settings);
     if settings.llm_provider == LlmProvider::Embedded {
         return Answers {
             choice: choose_embedded(embedded),

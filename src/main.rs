@@ -5,7 +5,7 @@
 use caal::{
     cli::{Cli, ExitCode, Failure},
     engine,
-    settings::{Live, Sources},
+    settings::Sources,
     telemetry,
 };
 use clap::Parser as _;
@@ -35,17 +35,14 @@ fn run() -> ExitCode {
 }
 
 fn start(cli: Cli) -> Result<ExitCode, Failure> {
-    let mut sources = Sources::read()?;
-    let settings = cli.settings(&mut sources)?;
+    let sources = Sources::read()?;
     let filter = sources
         .environment
         .get("CAAL_LOG")
-        .or_else(|| sources.environment.get("RUST_LOG"));
-    telemetry::init(
-        filter.map(String::as_str),
-        cli.global.verbose,
-        cli.log_reader(),
-    );
+        .or_else(|| sources.environment.get("RUST_LOG"))
+        .cloned();
+    let live = cli.settings(sources)?;
+    telemetry::init(filter.as_deref(), cli.global.verbose, cli.log_reader());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -54,8 +51,7 @@ fn start(cli: Cli) -> Result<ExitCode, Failure> {
                 "no threads to run on ({e}); free some memory and try again"
             ))
         })?;
-    let live = Live::open(sources)?;
-    let result = runtime.block_on(cli.run(settings, live));
+    let result = runtime.block_on(cli.run(live));
     // A blocking read (a terminal, a sound card) must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     result

@@ -10,6 +10,7 @@ mod out;
 mod plot;
 mod say;
 mod serve;
+mod settings;
 pub mod talk;
 mod transcribe;
 pub mod wake;
@@ -35,7 +36,7 @@ use crate::{
 #[command(
     name = "caal",
     version,
-    after_help = "First time here?\n  caal doctor            what is there, what is missing, the one next step\n  caal models pull       fetch the default models, once\n  caal talk              talk to it through microphone and speakers\n  caal say \"Hello\" -o hello.wav    hear its voice\n\nSettings: docs/settings.md, or `settings.json` in the data folder, or the environment."
+    after_help = "First time here?\n  caal doctor            what is there, what is missing, the one next step\n  caal models pull       fetch the default models, once\n  caal talk              talk to it through microphone and speakers\n  caal say \"Hello\" -o hello.wav    hear its voice\n  caal settings list     what can be set, and where it comes from"
 )]
 pub struct Cli {
     /// Options of every command.
@@ -95,6 +96,8 @@ pub enum Command {
     Wake(wake::Args),
     /// Model files: list, pull, verify, rm.
     Models(models::Args),
+    /// Settings: list, get, set, unset, explain.
+    Settings(settings::Args),
     /// What is there, what is missing, the one next step.
     Doctor(doctor::Args),
     /// Measure speed and quality on this machine.
@@ -110,12 +113,12 @@ impl Cli {
         }
     }
 
-    /// Reads and checks the settings, flags first.
+    /// Checks the settings, flags first.
     ///
     /// # Errors
     ///
-    /// All wrong values at once.
-    pub fn settings(&self, sources: &mut Sources) -> Result<Settings, Failure> {
+    /// All wrong values at once, but for the command that mends them.
+    pub fn settings(&self, mut sources: Sources) -> Result<Live, Failure> {
         let Global {
             models,
             device,
@@ -132,15 +135,21 @@ impl Cli {
                 sources.flags.insert(key, value.clone());
             }
         }
-        Ok(Settings::resolve(sources)?)
+        let live = match self.command {
+            Command::Settings(_) => Live::open_to_mend(sources),
+            _ => Live::open(sources)?,
+        };
+        live.judged_by(app::judge());
+        Ok(live)
     }
 
-    /// Does what was asked; `live` are the same settings, for those who let them change.
+    /// Does what was asked; the settings are `live`.
     ///
     /// # Errors
     ///
     /// What [`Failure`] says.
-    pub async fn run(self, settings: Settings, live: Live) -> Result<ExitCode, Failure> {
+    pub async fn run(self, live: Live) -> Result<ExitCode, Failure> {
+        let settings = (*live.current()).clone();
         match self.command {
             Command::Serve(args) => serve::run(args, settings, live).await,
             Command::Agent(args) => agent::run(args, settings).await,
@@ -152,6 +161,7 @@ impl Cli {
                 wake::run(&args, &settings.models_dir, &app::runtime(&settings)?)
             }
             Command::Models(args) => models::run(args, settings).await,
+            Command::Settings(args) => settings::run(args, &live),
             Command::Bench(args) => bench::run(args, settings).await,
         }
     }

@@ -5,6 +5,7 @@
 //! already is not, so that they go on to count.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -39,6 +40,7 @@ struct Inner {
     sources: Mutex<Sources>,
     settings: watch::Sender<Arc<Settings>>,
     judge: OnceLock<Judge>,
+    trouble: watch::Sender<Option<String>>,
 }
 
 /// What the assistant is told about itself, before anything is filled in.
@@ -78,12 +80,23 @@ impl Live {
     ///
     /// [`SettingsError::Values`] with all wrong values.
     pub fn open(sources: Sources) -> Result<Self, SettingsError> {
-        let settings = watch::Sender::new(Arc::new(Settings::resolve(&sources)?));
-        Ok(Self(Arc::new(Inner {
+        let settings = Settings::resolve(&sources)?;
+        Ok(Self::with(sources, settings))
+    }
+
+    /// The same where values are wrong, for whoever mends them: meanwhile their defaults count.
+    pub fn open_to_mend(sources: Sources) -> Self {
+        let (settings, _) = Settings::read(&sources);
+        Self::with(sources, settings)
+    }
+
+    fn with(sources: Sources, settings: Settings) -> Self {
+        Self(Arc::new(Inner {
             sources: Mutex::new(sources),
-            settings,
+            settings: watch::Sender::new(Arc::new(settings)),
             judge: OnceLock::new(),
-        })))
+            trouble: watch::Sender::new(None),
+        }))
     }
 
     /// Has every later change judged by `judge`, too. Once: a second judge is not heard.
@@ -131,6 +144,25 @@ impl Live {
         explain(&self.sources())
     }
 
+    /// All that is wrong with the values that are set, also with several of them together; judged, too.
+    pub fn problems(&self) -> Vec<Problem> {
+        let (settings, mut problems) = Settings::read(&self.sources());
+        problems.extend(self.judged(&settings));
+        problems
+    }
+
+    /// The settings file.
+    pub fn file(&self) -> PathBuf {
+        self.sources().file_path.clone()
+    }
+
+    /// What stands in the settings file and is no setting: misspelt, or somebody else's.
+    pub fn unknown(&self) -> Vec<String> {
+        let sources = self.sources();
+        let keys = sources.file.keys().filter(|key| Row::find(key).is_none());
+        keys.cloned().collect()
+    }
+
     /// Changes what whoever uses the HTTP API may change: all of `values` or, where anything is wrong
     /// with it, nothing. Keys that are none of ours, and `null`, are left out, as CAAL does. A secret
     /// that is empty or [`MASK`] stays; so does a value that is already so, wherever it comes from.
@@ -161,9 +193,11 @@ impl Live {
         self.edit(|sources| {
             let (mut steps, mut problems) = (Vec::new(), Vec::new());
             for (row, given) in wanted {
-                let now = effective(sources, row);
+                // What the command line says today is no reason not to write it down; nor is a
+                // default that stands for a value that is wrong.
+                let now = value::check(row, &sources.lasting(row).0).ok();
                 let kept = row.is_secret() && (given == MASK || given == "");
-                if kept || given == shown(row, &now) {
+                if kept || now.as_ref().is_some_and(|now| given == shown(row, now)) {
                     continue;
                 }
                 let mut problem = |text| {
@@ -178,7 +212,8 @@ impl Live {
                     continue;
                 }
                 match value::check(row, &given) {
-                    Ok(value) if value == now && !sources.file.contains_key(row.key) => {}
+                    Ok(value)
+                        if Some(&value) == now.as_ref() && !sources.file.contains_key(row.key) => {}
                     Ok(value) => steps.push((row, Step::Set(value))),
                     Err(must) => {
                         problem(format!("{} is {}: {must}", row.key, quoted(row, &given)));
@@ -266,14 +301,20 @@ impl Live {
         if fresh.file == held.file && fresh.custom_prompt == held.custom_prompt {
             return Ok(false);
         }
-        let settings = Settings::resolve(&fresh)?;
-        let problems = self.judged(&settings);
-        if !problems.is_empty() {
-            return Err(SettingsError::Values(problems));
-        }
+        Settings::resolve(&fresh)?;
+        // What this machine did not have before need not be there now.
+        let settings = self.checked(&held, &fresh)?;
         *held = fresh;
-        self.0.settings.send_replace(Arc::new(settings));
+        if let Some(settings) = settings {
+            self.0.settings.send_replace(Arc::new(settings));
+        }
         Ok(true)
+    }
+
+    /// Why the files, as they are now, are not followed; none where they are. As [`Live::follow`] saw
+    /// them last.
+    pub fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.0.trouble.subscribe()
     }
 
     /// Looks at the files every second, because `caal settings`, an editor or another process may
@@ -281,26 +322,28 @@ impl Live {
     pub async fn follow(&self) {
         let mut looks = tokio::time::interval(LOOKS);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut complained = String::new();
         loop {
             looks.tick().await;
             let live = self.clone();
             let reloaded = tokio::task::spawn_blocking(move || live.reload()).await;
-            match reloaded {
-                Ok(Ok(false)) => complained.clear(),
-                Ok(Ok(true)) => {
-                    complained.clear();
-                    info!("the settings were changed");
-                }
-                Ok(Err(error)) => {
-                    let said = error.to_string();
-                    if said != complained {
-                        warn!("the changed settings cannot be used, the old ones count: {said}");
-                        complained = said;
+            let trouble = match reloaded {
+                Ok(Ok(changed)) => {
+                    if changed {
+                        info!("the settings were changed");
                     }
+                    None
                 }
-                Err(_) => warn!("reading the settings has failed"),
-            }
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("reading them has failed".to_owned()),
+            };
+            self.0.trouble.send_if_modified(|before| {
+                let news = *before != trouble;
+                if let Some(why) = trouble.as_ref().filter(|_| news) {
+                    warn!("the changed settings cannot be used, the old ones count: {why}");
+                }
+                *before = trouble;
+                news
+            });
         }
     }
 

@@ -10,8 +10,9 @@ const HEAD: &str = "\
 From strongest to weakest: the command line, the settings file (`settings.json` in the data folder, or
 the file named by `CAAL_SETTINGS_PATH`), the environment, a `.env` file in the working folder, the default.
 
-All wrong values are told at once. Today every change is seen when the program is started again; there is no
-`caal settings` command yet, so the file is written by hand.
+All wrong values are told at once. `caal settings list` shows where each comes from, `caal settings explain KEY`
+what it does; `caal settings set KEY=VALUE` and `caal settings unset KEY` write the file. Today a change is seen
+when the program is started again.
 
 *Made for* says when a change is to be seen once the HTTP API and running conversations follow the settings:
 **at once** with the next request that asks for it, **next turn** also in a conversation that is going on, **next start** when
@@ -65,7 +66,7 @@ impl Row {
     /// What values it takes, for people.
     pub fn values(&self) -> String {
         match self.kind {
-            Kind::Text | Kind::Zone => "text".to_owned(),
+            Kind::Text | Kind::Zone | Kind::Language => "text".to_owned(),
             Kind::Path => "path".to_owned(),
             Kind::Words => "words with commas".to_owned(),
             Kind::Lines => "list of texts".to_owned(),

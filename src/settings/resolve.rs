@@ -142,16 +142,21 @@ impl Settings {
     /// [`SettingsError::Values`] with all wrong values, each with its name, where it was set and what
     /// it may be.
     pub fn resolve(sources: &Sources) -> Result<Self, SettingsError> {
+        match Self::read(sources) {
+            (settings, problems) if problems.is_empty() => Ok(settings),
+            (_, problems) => Err(SettingsError::Values(problems)),
+        }
+    }
+
+    /// The values of `sources`, and all that is wrong with them: there the defaults stand.
+    pub(super) fn read(sources: &Sources) -> (Self, Vec<Problem>) {
         let mut reader = Reader {
             sources,
             problems: Vec::new(),
         };
         let settings = reader.settings();
         reader.check_together(&settings);
-        match reader.problems.is_empty() {
-            true => Ok(settings),
-            false => Err(SettingsError::Values(reader.problems)),
-        }
+        (settings, reader.problems)
     }
 }
 

@@ -159,9 +159,14 @@ impl Sources {
 
     /// The value as written, and where: a default where nobody set any.
     pub(super) fn given(&self, row: &Row) -> (Value, Origin) {
-        if let Some(value) = self.flags.get(row.key) {
-            return (value.as_str().into(), Origin::Flag);
+        match self.flags.get(row.key) {
+            Some(value) => (value.as_str().into(), Origin::Flag),
+            None => self.lasting(row),
         }
+    }
+
+    /// The same, as if the command line said nothing: what the next start finds.
+    pub(super) fn lasting(&self, row: &Row) -> (Value, Origin) {
         match self.file.get(row.key) {
             Some(value) if !value.is_null() => (value.clone(), Origin::File),
             _ => self.beneath(row),

@@ -36,6 +36,8 @@ pub enum Kind {
     Addresses,
     /// The name of a time zone; may be empty.
     Zone,
+    /// A language that Whisper knows, by its code; or `auto`.
+    Language,
 }
 
 /// When a change of a setting is seen.
@@ -97,6 +99,30 @@ impl Row {
         ROWS.iter().find(|row| row.key == key)
     }
 
+    /// The row that people mean by `name`: its key, or one of its variables.
+    pub fn named(name: &str) -> Option<&'static Row> {
+        let is = |text: &str| !text.is_empty() && text == name;
+        let mut rows = ROWS.iter();
+        rows.find(|row| row.key == name || is(row.env) || is(row.also))
+    }
+
+    /// The row whose key is most like `name`, for who has misspelt it.
+    pub fn near(name: &str) -> Option<&'static Row> {
+        let name = name.trim().to_lowercase().replace('-', "_");
+        let like = |row: &&Row| {
+            let (mut one, mut other) = (pairs(row.key), pairs(&name));
+            let all = one.len() + other.len();
+            one.retain(|pair| {
+                let at = other.iter().position(|p| p == pair);
+                at.map(|at| other.swap_remove(at)).is_some()
+            });
+            // Dice's coefficient of the pairs of letters, in hundredths.
+            (200 * one.len()).checked_div(all).unwrap_or(0)
+        };
+        let best = ROWS.iter().max_by_key(like)?;
+        (like(&best) >= 50).then_some(best)
+    }
+
     /// Whether its value is never shown.
     pub fn is_secret(&self) -> bool {
         self.kind == Kind::Secret
@@ -116,6 +142,10 @@ impl Row {
         self.also = variable;
         self
     }
+}
+
+fn pairs(text: &str) -> Vec<(char, char)> {
+    text.chars().zip(text.chars().skip(1)).collect()
 }
 
 const fn row(
@@ -385,7 +415,7 @@ pub const ROWS: &[Row] = &[
     row(
         "language",
         "CAAL_LANGUAGE",
-        Kind::Text,
+        Kind::Language,
         "en",
         "Language spoken to the assistant: a Whisper code (`en`, `de`, …) or `auto`.",
     )

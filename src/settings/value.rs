@@ -16,6 +16,12 @@ const LONGEST: usize = 4096;
 /// The most texts in a list or a map.
 const MOST: usize = 200;
 
+/// The codes of Whisper's languages.
+const LANGUAGES: &str = "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl \
+    gu ha haw he hi hr ht hu hy id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my \
+    ne nl nn no oc pa pl ps pt ro ru sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz \
+    vi yi yo yue zh";
+
 /// The value as it is kept: whole numbers as JSON integers, other numbers as floats, one spelling of
 /// each URL.
 ///
@@ -70,6 +76,15 @@ pub(super) fn check(row: &Row, given: &Value) -> Result<Value, String> {
             match name.is_empty() || jiff::tz::TimeZone::get(&name).is_ok() {
                 true => Ok(name.into()),
                 false => Err("it must be a time zone such as Europe/Berlin".to_owned()),
+            }
+        }
+        Kind::Language => {
+            let code = line(given).map(|code| code.to_lowercase());
+            match code {
+                Ok(code) if code == "auto" || LANGUAGES.split_whitespace().any(|l| l == code) => {
+                    Ok(code.into())
+                }
+                _ => Err("it must be a Whisper code such as en, de or zh, or auto".to_owned()),
             }
         }
     }
@@ -319,6 +334,8 @@ mod tests {
             ("ollama_host", json!("")),
             ("ollama_host", json!("ftp://x")),
             ("timezone", json!("Mars/Olympus")),
+            ("language", json!("english")),
+            ("language", json!("")),
             ("node_ip", json!("here")),
             ("keep_alive", json!("a while")),
         ] {
@@ -339,6 +356,14 @@ mod tests {
         assert_eq!(host, json!("http://me:********@host:1"));
         let plain = json!("http://host:1/path");
         assert_eq!(shown(row("ollama_host"), &plain), plain);
+    }
+
+    #[test]
+    fn a_language_is_written_in_any_case() {
+        let codes = LANGUAGES.split_whitespace();
+        assert_eq!(codes.clone().count(), 100);
+        assert!(codes.is_sorted());
+        assert_eq!(check(row("language"), &json!(" DE ")), Ok(json!("de")));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The settings of a running process: what is written, what is kept secret, who else writes, and what
 //! survives a kill and a full disk.
 
+mod command;
 mod survives;
 
 use std::{fs, path::Path, sync::Arc};
