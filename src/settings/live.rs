@@ -163,6 +163,13 @@ impl Live {
         keys.cloned().collect()
     }
 
+    /// The same as if the settings file said nothing: what would count once it is taken out of there.
+    pub fn beneath(&self) -> Vec<Explained> {
+        let mut sources = self.sources().clone();
+        sources.file.clear();
+        explain(&sources)
+    }
+
     /// Changes what whoever uses the HTTP API may change: all of `values` or, where anything is wrong
     /// with it, nothing. Keys that are none of ours, and `null`, are left out, as CAAL does. A secret
     /// that is empty or [`MASK`] stays; so does a value that is already so, wherever it comes from.
@@ -250,6 +257,12 @@ impl Live {
                 .cloned()
                 .unwrap_or_else(|| Pii(DEFAULT_TEMPLATE.to_owned())),
         }
+    }
+
+    /// The prompt inside the binary, and the user's own where there is one, in use or not.
+    pub fn prompts(&self) -> (Pii<String>, Option<Pii<String>>) {
+        let own = self.sources().custom_prompt.clone();
+        (Pii(DEFAULT_TEMPLATE.to_owned()), own)
     }
 
     /// Whether the user has a prompt of their own, in use or not.

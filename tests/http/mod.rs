@@ -4,6 +4,7 @@
 mod golden;
 mod promises;
 mod schema;
+mod table;
 
 use std::{path::Path, sync::Arc};
 

@@ -43,11 +43,14 @@ const VK_AGENT: [(&str, &str); 7] = [
     ("post", "/stop"),
 ];
 
+/// What our own page asks beside them.
+const OURS: [(&str, &str); 2] = [("get", "/settings/table"), ("post", "/settings/unset")];
+
 #[tokio::test]
 async fn everything_that_clients_call_is_described() {
     let document = Caal::fresh().get("/openapi.json").await;
     assert_eq!(document["openapi"], "3.1.0");
-    for (method, path) in ENDPOINTS.iter().chain(&VK_AGENT) {
+    for (method, path) in ENDPOINTS.iter().chain(&VK_AGENT).chain(&OURS) {
         let operation = &document["paths"][path][method];
         assert!(
             operation["responses"]["200"]["content"].is_object(),
@@ -59,7 +62,7 @@ async fn everything_that_clients_call_is_described() {
         .values()
         .map(|methods| methods.as_object().unwrap().len())
         .sum();
-    assert_eq!(described, ENDPOINTS.len() + VK_AGENT.len());
+    assert_eq!(described, ENDPOINTS.len() + VK_AGENT.len() + OURS.len());
     // Every name that is used is there.
     let text = document.to_string();
     for used in text.split("#/components/schemas/").skip(1) {
@@ -81,7 +84,7 @@ async fn the_page_for_people_has_everything_and_asks_nobody_else() {
         policy.starts_with("default-src 'none'; style-src 'self';"),
         "{policy}"
     );
-    for (method, path) in ENDPOINTS.iter().chain(&VK_AGENT) {
+    for (method, path) in ENDPOINTS.iter().chain(&VK_AGENT).chain(&OURS) {
         let title = format!("<code>{} {path}</code>", method.to_uppercase());
         assert!(page.text.contains(&title), "{title}");
     }

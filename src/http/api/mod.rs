@@ -11,6 +11,7 @@ mod refusal;
 mod screen;
 mod settings;
 mod setup;
+mod table;
 mod vk;
 mod wake_word;
 
@@ -258,6 +259,7 @@ pub(super) fn routes() -> Router<State> {
     let mut api = Api::new();
     commands::write_down(&mut api);
     settings::write_down(&mut api);
+    table::write_down(&mut api);
     prompt::write_down(&mut api);
     models::write_down(&mut api);
     wake_word::write_down(&mut api);
