@@ -1,14 +1,17 @@
 //! What the first-run wizard asks of services beside us: are you there, do you take this key, what do you
 //! have? One request each, at most ten seconds, no redirects, and of an answer only counts and names are
-//! passed on. Whether an address may be asked at all is decided by who calls.
+//! passed on. Which addresses may be asked is in `reach`; whatever fails there is told with the same words, so
+//! that nobody learns from them what is on the network. Who may ask, and how often, is decided by who calls.
+
+mod reach;
 
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, Response, StatusCode, header, redirect::Policy};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{pii::Pii, tls};
+use crate::pii::Pii;
 
 /// Longest wait for a service.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -66,10 +69,12 @@ pub struct Found {
 pub async fn ask(service: &Service) -> Result<Found, String> {
     match service {
         Service::ModelServer { host } => {
-            let request = client()?.get(format!("{}/api/tags", base(host)?));
             let unreachable = format!("Cannot connect to Ollama at {host}");
+            let base = base(host)?;
+            let client = client(base).await.ok_or_else(|| unreachable.clone())?;
+            let request = client.get(format!("{base}/api/tags"));
             let answer = send(request, &unreachable, None).await?;
-            let tags: Tags = read(answer).await?;
+            let tags: Tags = read(answer, &unreachable).await?;
             let names = tags.models.into_iter().map(|model| model.name);
             Ok(Found {
                 models: Some(names.collect()),
@@ -77,11 +82,14 @@ pub async fn ask(service: &Service) -> Result<Found, String> {
             })
         }
         Service::Groq { key } => {
-            let request = client()?
+            let unreachable = "Cannot connect to Groq";
+            let client = reach::builder(PATIENCE).build();
+            let request = client
+                .map_err(|_| unreachable.to_owned())?
                 .get(GROQ_MODELS)
                 .header(header::AUTHORIZATION, bearer(key)?);
-            let answer = send(request, "Cannot connect to Groq", Some("Invalid API key")).await?;
-            let list: List = read(answer).await?;
+            let answer = send(request, unreachable, Some("Invalid API key")).await?;
+            let list: List = read(answer, unreachable).await?;
             let names = list.data.into_iter().map(|model| model.id);
             Ok(Found {
                 models: Some(names.collect()),
@@ -89,12 +97,14 @@ pub async fn ask(service: &Service) -> Result<Found, String> {
             })
         }
         Service::HomeAssistant { host, token } => {
-            let request = client()?
-                .get(format!("{}/api/states", base(host)?))
-                .header(header::AUTHORIZATION, bearer(token)?);
             let unreachable = format!("Cannot connect to Home Assistant at {host}");
+            let (base, token) = (base(host)?, bearer(token)?);
+            let client = client(base).await.ok_or_else(|| unreachable.clone())?;
+            let request = client
+                .get(format!("{base}/api/states"))
+                .header(header::AUTHORIZATION, token);
             let answer = send(request, &unreachable, Some("Invalid access token")).await?;
-            let states: Vec<serde::de::IgnoredAny> = read(answer).await?;
+            let states: Vec<serde::de::IgnoredAny> = read(answer, &unreachable).await?;
             Ok(Found {
                 models: None,
                 devices: Some(states.len()),
@@ -102,16 +112,18 @@ pub async fn ask(service: &Service) -> Result<Found, String> {
         }
         Service::Workflows { url, token } => {
             let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {} });
-            let mut request = client()?
-                .post(base(url)?)
+            let unreachable = format!("Cannot connect to n8n at {url}");
+            let base = base(url)?;
+            let client = client(base).await.ok_or_else(|| unreachable.clone())?;
+            let mut request = client
+                .post(base)
                 .header(header::ACCEPT, "application/json, text/event-stream")
                 .json(&call);
             if !token.0.is_empty() {
                 request = request.header(header::AUTHORIZATION, bearer(token)?);
             }
-            let unreachable = format!("Cannot connect to n8n at {url}");
             let answer = send(request, &unreachable, Some("Invalid access token")).await?;
-            let body = body(answer).await?;
+            let body = body(answer, &unreachable).await?;
             let text = String::from_utf8_lossy(&body);
             // n8n says so with status 200.
             match !text.contains("search_workflows") && text.contains("Unauthorized") {
@@ -142,15 +154,9 @@ struct Identified {
     id: String,
 }
 
-fn client() -> Result<Client, String> {
-    tls::install();
-    let client = Client::builder()
-        .timeout(PATIENCE)
-        .connect_timeout(PATIENCE)
-        // A key meant for one host does not follow to another.
-        .redirect(Policy::none())
-        .build();
-    client.map_err(|e| format!("no request can be made: {e}"))
+/// What asks `base`, where that may be asked.
+async fn client(base: &str) -> Option<Client> {
+    reach::client(&Url::parse(base).ok()?, PATIENCE).await
 }
 
 /// `url` without the slash at its end.
@@ -162,7 +168,7 @@ fn base(url: &str) -> Result<&str, String> {
     if !matches!(scheme.as_deref(), Some("http" | "https")) {
         return Err("Request URL is missing an 'http://' or 'https://' protocol.".to_owned());
     }
-    match reqwest::Url::parse(url) {
+    match Url::parse(url) {
         Ok(parsed) if parsed.has_host() => Ok(url.trim_end_matches('/')),
         _ => Err("This is no URL; it looks like http://192.168.1.5:11434".to_owned()),
     }
@@ -176,41 +182,34 @@ fn bearer(token: &Pii<String>) -> Result<header::HeaderValue, String> {
     Ok(value)
 }
 
-/// The answer with a good status.
+/// The answer with a good status. All others but that of a wrong key are told alike.
 async fn send(
     request: RequestBuilder,
     unreachable: &str,
     unauthorized: Option<&str>,
 ) -> Result<Response, String> {
-    let answer = request.send().await.map_err(|e| match e.is_timeout() {
-        true => format!(
-            "{unreachable}: no answer within {} seconds",
-            PATIENCE.as_secs()
-        ),
-        false => unreachable.to_owned(),
-    })?;
+    let answer = request.send().await.map_err(|_| unreachable.to_owned())?;
     match (answer.status(), unauthorized) {
         (status, _) if status.is_success() => Ok(answer),
         (StatusCode::UNAUTHORIZED, Some(said)) => Err(said.to_owned()),
-        (status, _) => Err(format!(
-            "The server answered with status {}",
-            status.as_u16()
-        )),
+        _ => Err(unreachable.to_owned()),
     }
 }
 
-async fn read<T: for<'a> Deserialize<'a>>(answer: Response) -> Result<T, String> {
-    let body = body(answer).await?;
-    serde_json::from_slice(&body)
-        .map_err(|_| "Something answers there, but not what was looked for".to_owned())
+async fn read<T: for<'a> Deserialize<'a>>(
+    answer: Response,
+    unreachable: &str,
+) -> Result<T, String> {
+    let body = body(answer, unreachable).await?;
+    serde_json::from_slice(&body).map_err(|_| unreachable.to_owned())
 }
 
-async fn body(mut answer: Response) -> Result<Vec<u8>, String> {
+async fn body(mut answer: Response, unreachable: &str) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    let broken = |_| "The answer broke off".to_owned();
+    let broken = |_| unreachable.to_owned();
     while let Some(piece) = answer.chunk().await.map_err(broken)? {
         if body.len() + piece.len() > LONGEST {
-            return Err("The answer is too long".to_owned());
+            return Err(unreachable.to_owned());
         }
         body.extend_from_slice(&piece);
     }

@@ -3,12 +3,11 @@
 
 use std::{
     io::IsTerminal as _,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Instant,
 };
 
-use axum::Router;
 use tokio::{
     net::TcpListener,
     sync::watch,
@@ -25,7 +24,10 @@ use super::{
 };
 use crate::{
     app::{self, App},
-    http::{self, Local, Readiness, Screens},
+    http::{
+        self, Local, Readiness, Screens,
+        guard::{self, Guard, Refusals, Seats},
+    },
     llm::fallback::Turned,
     local::{
         Log,
@@ -120,10 +122,9 @@ pub(super) async fn run(
             settings.rtc_tcp_port,
         ) = (0, 0, 0);
     }
-    // Loopback only: there is no key yet that would let anybody else in.
     let hint = "is another caal running? Choose another port with --port";
-    let listener = listen(port, hint).await?;
-    let address = listener
+    let listeners = listen(&settings, port, hint).await?;
+    let address = listeners[0]
         .local_addr()
         .map_err(|e| Failure::internal(e.to_string()))?;
     let wanted = args.wanted(&settings)?;
@@ -141,6 +142,17 @@ pub(super) async fn run(
         settings: live.clone(),
         house: app::house(live.clone()),
         screens: Screens::default(),
+        refusals: Refusals::default(),
+    };
+    let refusals = state.refusals.clone();
+    let (guard, seats) = (
+        Guard::new(&settings, refusals.clone()),
+        Seats::new(&settings.trusted_proxies),
+    );
+    let stopping = stop.clone();
+    let answer = move |listener, router| {
+        let (seats, refusals, stop) = (seats.clone(), refusals.clone(), stopping.clone());
+        async move { Part::Http(guard::answer(listener, router, seats, refusals, stop).await) }
     };
     // VK-Agent's callers ask there; the same paths are on our own port, too.
     if let Some(port) = settings
@@ -148,20 +160,22 @@ pub(super) async fn run(
         .filter(|port| *port != address.port())
     {
         let hint = "choose another with VK_AGENT_PORT, or 0 for none";
-        let listener = listen(port, hint).await?;
-        tasks.spawn(answer(
-            listener,
-            http::vk_router(state.clone()),
-            stop.clone(),
-        ));
+        let router = guard.around(http::vk_router(state.clone()));
+        for listener in listen(&settings, port, hint).await? {
+            tasks.spawn(answer(listener, router.clone()));
+        }
     }
     let mut router = http::router(state);
     if let Some((listener, signalling)) = doors.signalling.take() {
         // Beside the page too: one port is enough where a proxy brings TLS.
         router = router.fallback_service(signalling.clone().fallback(http::not_found));
-        tasks.spawn(answer(listener, signalling, stop.clone()));
+        // Its tokens guard it.
+        tasks.spawn(answer(listener, signalling));
     }
-    tasks.spawn(answer(listener, router, stop.clone()));
+    let router = guard.around(router);
+    for listener in listeners {
+        tasks.spawn(answer(listener, router.clone()));
+    }
     let rooms_sentence = doors.sentence.clone();
     let drained_rooms = settings.livekit_url.is_some();
     let (links, rooms) = doors.run(stop.clone());
@@ -205,8 +219,9 @@ pub(super) async fn run(
         info!(seconds = started.elapsed().as_secs_f32(), "ready");
         // For whoever started it. A server goes on when nobody reads that.
         let _ = say(format_args!(
-            "{}\n{rooms_sentence}\nReady: open http://localhost:{} or run: caal talk",
+            "{}\n{rooms_sentence}\n{}\nReady: open http://localhost:{} or run: caal talk",
             app.greeting(),
+            guard.sentence(),
             address.port()
         ));
         result = serve(&app, &readiness, devices, &mut tasks, &mut signals).await;
@@ -227,17 +242,26 @@ pub(super) async fn run(
     result
 }
 
-/// Listens on loopback; `hint` says what to do where that cannot be.
-async fn listen(port: u16, hint: &str) -> Result<TcpListener, Failure> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-    listener.map_err(|e| Failure::request(format!("port {port} cannot be used ({e}); {hint}")))
-}
-
-/// Answers on `listener` until `stop` is cancelled.
-async fn answer(listener: TcpListener, router: Router, stop: CancellationToken) -> Part {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service);
-    Part::Http(served.with_graceful_shutdown(stop.cancelled_owned()).await)
+/// Listens where the settings say: else on all addresses where there is a key, and on loopback where there is
+/// none; on the same port everywhere. `hint` says what to do where that cannot be. At least one.
+async fn listen(settings: &Settings, port: u16, hint: &str) -> Result<Vec<TcpListener>, Failure> {
+    let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
+    // All addresses are one socket, or, where there is no IPv6, another.
+    let either: Vec<Vec<IpAddr>> = match (&settings.listen[..], &settings.api_key) {
+        ([], Some(_)) => vec![vec![v6, v4]],
+        ([], None) => vec![vec![Ipv4Addr::LOCALHOST.into()]],
+        (set, _) => set.iter().map(|ip| vec![*ip]).collect(),
+    };
+    let (mut port, mut listeners) = (port, Vec::new());
+    for one in either {
+        let one: Vec<_> = one.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+        let listener = TcpListener::bind(&one[..])
+            .await
+            .map_err(|e| Failure::request(format!("port {port} cannot be used ({e}); {hint}")))?;
+        port = listener.local_addr().map_or(port, |address| address.port());
+        listeners.push(listener);
+    }
+    Ok(listeners)
 }
 
 /// Everything that takes long, before the server is ready: engines, and the models of the ear.

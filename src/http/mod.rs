@@ -1,9 +1,11 @@
 //! The HTTP API and the page; thin: requests become calls of the settings, of the desk where rooms take
 //! their orders, and of the [`House`]; answers become JSON. CAAL's and VK-Agent's endpoints are in `api`,
-//! how to come into a room is in `connection`, the files of the page are in `page`.
+//! how to come into a room is in `connection`, the files of the page are in `page`, and who gets in at all
+//! is decided in `guard`.
 
 mod api;
 mod connection;
+pub mod guard;
 mod page;
 
 pub use api::{Screens, not_found};
@@ -104,10 +106,13 @@ pub struct State {
     pub house: Arc<dyn House>,
     /// The last picture of a screen.
     pub screens: Screens,
+    /// Who was refused, and why: what a [`guard::Guard`] counts.
+    pub refusals: guard::Refusals,
 }
 
 /// All routes. A function of its state, so that tests call it without a socket. What is not there is
-/// answered by [`not_found`], unless the caller gives it another fallback.
+/// answered by [`not_found`], unless the caller gives it another fallback. Nothing is guarded here: that is
+/// [`guard::Guard::around`].
 pub fn router(state: State) -> Router {
     Router::new()
         .route("/ready", get(ready))
@@ -178,6 +183,7 @@ fn test_state(readiness: watch::Receiver<Readiness>) -> State {
         settings: Live::open(Sources::default()).expect("the defaults are good"),
         house: Arc::new(Empty),
         screens: Screens::default(),
+        refusals: guard::Refusals::default(),
     }
 }
 

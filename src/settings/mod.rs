@@ -8,6 +8,7 @@
 
 mod hub;
 mod live;
+mod network;
 mod page;
 mod resolve;
 mod source;
@@ -16,6 +17,7 @@ mod table;
 mod value;
 
 pub use live::{Explained, Judge, Live, Prompt, explain};
+pub use network::{Network, NoNetwork};
 pub use page::markdown;
 pub use resolve::{LlmProvider, Problem, Settings, SettingsError};
 pub use source::{Origin, Sources};

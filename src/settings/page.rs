@@ -84,6 +84,9 @@ impl Row {
             Kind::Map => "map of texts".to_owned(),
             Kind::Stay => "time".to_owned(),
             Kind::Addresses => "addresses with commas".to_owned(),
+            Kind::Networks => "networks with commas".to_owned(),
+            Kind::Hosts => "names with commas".to_owned(),
+            Kind::Origins => "origins with commas".to_owned(),
         }
     }
 }

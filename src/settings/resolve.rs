@@ -5,11 +5,15 @@ use std::{fmt, net::IpAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 use serde_json::Value;
 
 use super::{
+    network::Network,
     source::Sources,
     table::Row,
     value::{self, quoted},
 };
 use crate::{engine::Device, fault::Fault, llm::prompt, models::HubOptions, pii::Pii};
+
+/// Fewest letters of a key or secret that somebody chooses for us to be guarded with.
+const SHORTEST_KEY: usize = 16;
 
 /// Which language model answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +79,14 @@ pub struct Settings {
     pub rtc_tcp_port: u16,
     pub http_port: u16,
     pub vk_agent_port: Option<u16>,
+    pub api_key: Option<Pii<String>>,
+    pub listen: Vec<IpAddr>,
+    pub trusted_networks: Vec<Network>,
+    pub key_in_path: bool,
+    pub webhook_secret: Option<Pii<String>>,
+    pub trusted_proxies: Vec<Network>,
+    pub hosts: Vec<String>,
+    pub origins: Vec<String>,
 }
 
 /// One value that cannot be used.
@@ -228,6 +240,14 @@ impl Reader<'_> {
             rtc_tcp_port: self.port("rtc_tcp_port"),
             http_port: self.port("http_port"),
             vk_agent_port: Some(self.port("vk_agent_port")).filter(|port| *port > 0),
+            api_key: self.secret("api_key"),
+            listen: value::addresses(&self.text("listen")).unwrap_or_default(),
+            trusted_networks: Network::list(&self.text("trusted_networks")).unwrap_or_default(),
+            key_in_path: self.flag("key_in_path"),
+            webhook_secret: self.secret("webhook_secret"),
+            trusted_proxies: Network::list(&self.text("trusted_proxies")).unwrap_or_default(),
+            hosts: self.words("hosts"),
+            origins: self.words("origins"),
         }
     }
 
@@ -248,6 +268,42 @@ impl Reader<'_> {
             problem(
                 "livekit_api_key",
                 "LIVEKIT_URL is set without LIVEKIT_API_KEY and LIVEKIT_API_SECRET; set them as the LiveKit server has them",
+            );
+        }
+        let long = |secret: &Pii<String>| {
+            secret.0.len() >= SHORTEST_KEY && secret.0.bytes().all(|b| b.is_ascii_graphic())
+        };
+        match &settings.api_key {
+            Some(key) if !long(key) => problem(
+                "api_key",
+                "CAAL_API_KEY must be at least 16 letters, digits or signs without blanks; make one with: openssl rand -hex 32",
+            ),
+            Some(_) => {}
+            None => {
+                if settings.listen.iter().any(|address| !address.is_loopback()) {
+                    problem(
+                        "listen",
+                        "CAAL_LISTEN names an address that others reach, and there is no key; set CAAL_API_KEY (make one with: openssl rand -hex 32)",
+                    );
+                }
+                if !settings.trusted_networks.is_empty() {
+                    problem(
+                        "trusted_networks",
+                        "CAAL_TRUSTED_NETWORKS is set, and without a key only this machine gets in; set CAAL_API_KEY, too",
+                    );
+                }
+                if settings.key_in_path {
+                    problem(
+                        "key_in_path",
+                        "CAAL_KEY_IN_PATH is set, and there is no key; set CAAL_API_KEY, too",
+                    );
+                }
+            }
+        }
+        if settings.webhook_secret.as_ref().is_some_and(|s| !long(s)) {
+            problem(
+                "webhook_secret",
+                "CAAL_WEBHOOK_SECRET must be at least 16 letters, digits or signs without blanks; make one with: openssl rand -hex 32",
             );
         }
         if settings.turn_end_long < settings.turn_end_short {
@@ -275,6 +331,17 @@ impl Reader<'_> {
             Value::String(text) => text,
             _ => unreachable!("{key} is no text in the table"),
         }
+    }
+
+    fn secret(&mut self, key: &'static str) -> Option<Pii<String>> {
+        Some(self.text(key))
+            .filter(|secret| !secret.is_empty())
+            .map(Pii)
+    }
+
+    fn words(&mut self, key: &'static str) -> Vec<String> {
+        let text = self.text(key);
+        value::split(&text).map(str::to_owned).collect()
     }
 
     fn number(&mut self, key: &'static str) -> f64 {
@@ -388,6 +455,36 @@ mod tests {
         );
         assert!(text.contains("num_ctx in settings.json"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn nobody_from_outside_is_let_in_without_a_key() {
+        let said = |pairs: &[(&str, &str)]| match Settings::resolve(&sources(pairs, "{}")) {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        let key = ("CAAL_API_KEY", "0123456789abcdef");
+        for set in [
+            ("CAAL_LISTEN", "127.0.0.1, 0.0.0.0"),
+            ("CAAL_TRUSTED_NETWORKS", "100.64.0.0/10"),
+            ("CAAL_KEY_IN_PATH", "true"),
+        ] {
+            let text = said(&[set]);
+            assert!(
+                text.contains(set.0) && text.contains("CAAL_API_KEY"),
+                "{text}"
+            );
+            assert_eq!(said(&[set, key]), "");
+        }
+        assert_eq!(said(&[("CAAL_LISTEN", "127.0.0.1")]), "");
+        for weak in ["short", "0123456789 abcdef", "0123456789äbcdef"] {
+            let text = said(&[("CAAL_API_KEY", weak), ("CAAL_WEBHOOK_SECRET", weak)]);
+            assert!(
+                text.contains("CAAL_API_KEY must") && !text.contains(weak),
+                "{text}"
+            );
+            assert!(text.contains("CAAL_WEBHOOK_SECRET must"), "{text}");
+        }
     }
 
     #[test]

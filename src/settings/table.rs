@@ -34,6 +34,12 @@ pub enum Kind {
     Stay,
     /// IP addresses with commas between; may be empty.
     Addresses,
+    /// Networks with commas between, such as `100.64.0.0/10`; may be empty.
+    Networks,
+    /// Names of hosts with commas between; may be empty.
+    Hosts,
+    /// Origins of pages with commas between, such as `https://caal.example`; may be empty.
+    Origins,
     /// The name of a time zone; may be empty.
     Zone,
     /// A language that Whisper knows, by its code; or `auto`.
@@ -602,6 +608,70 @@ pub const ROWS: &[Row] = &[
         Kind::Int(0, 65_535),
         "0",
         "A second port for VK-Agent's paths, where its callers look for them (3004). 0: none.",
+    )
+    .on_this_machine(),
+    row(
+        "api_key",
+        "CAAL_API_KEY",
+        Kind::Secret,
+        "",
+        "Key to the page and the HTTP API: at least 16 letters and digits, such as `openssl rand -hex 32` writes. Empty: only this machine gets in. See [security.md](security.md), as for the next seven.",
+    )
+    .on_this_machine(),
+    row(
+        "listen",
+        "CAAL_LISTEN",
+        Kind::Addresses,
+        "",
+        "Addresses at which the page and the HTTP API listen. Empty: 127.0.0.1, or all where there is a key.",
+    )
+    .on_this_machine(),
+    row(
+        "trusted_networks",
+        "CAAL_TRUSTED_NETWORKS",
+        Kind::Networks,
+        "",
+        "Networks whose devices need no key, for CAAL's mobile app, which can send none: `100.64.0.0/10` is a tailnet. Everybody in them gets in.",
+    )
+    .on_this_machine(),
+    row(
+        "key_in_path",
+        "CAAL_KEY_IN_PATH",
+        Kind::Bool,
+        "false",
+        "Whether the key may stand in the path, `/api/key/<key>/settings`, for CAAL's web front end, which can send it nowhere else.",
+    )
+    .on_this_machine(),
+    row(
+        "webhook_secret",
+        "CAAL_WEBHOOK_SECRET",
+        Kind::Secret,
+        "",
+        "Secret with which callers sign `/announce`, `/wake` and `/reload-tools` instead of sending the key (Standard Webhooks): `whsec_` and base64, or at least 16 letters.",
+    )
+    .on_this_machine(),
+    row(
+        "trusted_proxies",
+        "CAAL_TRUSTED_PROXIES",
+        Kind::Networks,
+        "",
+        "Proxies that are believed when they say for whom they ask (`X-Forwarded-For`, `X-Forwarded-Proto`): `127.0.0.1`.",
+    )
+    .on_this_machine(),
+    row(
+        "hosts",
+        "CAAL_HOSTS",
+        Kind::Hosts,
+        "",
+        "Names by which this server is asked for, beside localhost, its addresses and its own name: `caal.example.org`.",
+    )
+    .on_this_machine(),
+    row(
+        "origins",
+        "CAAL_ORIGINS",
+        Kind::Origins,
+        "",
+        "Pages of other origins that may use the HTTP API from a browser: `https://panel.example.org`.",
     )
     .on_this_machine(),
 ];

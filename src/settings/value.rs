@@ -5,7 +5,10 @@ use std::{net::IpAddr, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use super::table::{Kind, Row};
+use super::{
+    network::Network,
+    table::{Kind, Row},
+};
 
 /// What stands for a secret that is set, wherever values are shown. Given back, it changes nothing.
 pub const MASK: &str = "********";
@@ -71,6 +74,18 @@ pub(super) fn check(row: &Row, given: &Value) -> Result<Value, String> {
                 None => Err("it must be IP addresses, such as 192.168.1.5".to_owned()),
             }
         }
+        Kind::Networks => {
+            let text = line(given)?;
+            match Network::list(&text) {
+                Some(_) => Ok(text.into()),
+                None => Err(
+                    "it must be networks, such as 100.64.0.0/10, none of nearly everybody"
+                        .to_owned(),
+                ),
+            }
+        }
+        Kind::Hosts => several(given, host, "names of hosts, such as caal.example.org"),
+        Kind::Origins => several(given, origin, "origins, such as https://panel.example.org"),
         Kind::Zone => {
             let name = line(given)?;
             match name.is_empty() || jiff::tz::TimeZone::get(&name).is_ok() {
@@ -192,6 +207,42 @@ fn url(given: &Value, schemes: &[&str], example: &str) -> Result<Value, String> 
         }
         _ => Err(wrong()),
     }
+}
+
+/// Words with commas between, each as `read` has it; none is allowed.
+fn several(given: &Value, read: fn(&str) -> Option<String>, what: &str) -> Result<Value, String> {
+    let text = line(given)?;
+    let read: Option<Vec<String>> = split(&text).map(read).collect();
+    match read {
+        Some(words) if words.len() <= MOST => Ok(words.join(",").into()),
+        _ => Err(format!("it must be {what}")),
+    }
+}
+
+/// The words of a text with commas.
+pub(super) fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+}
+
+/// A name as a browser asks for it: lower case, without a port.
+fn host(word: &str) -> Option<String> {
+    let name = word.trim_end_matches('.').to_ascii_lowercase();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    (!name.is_empty() && name.chars().all(plain)).then_some(name)
+}
+
+/// An origin as a browser writes it: scheme, name and, where it is another than the scheme's, port.
+fn origin(word: &str) -> Option<String> {
+    let url = reqwest::Url::parse(word).ok()?;
+    let bare = matches!(url.scheme(), "http" | "https")
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    bare.then(|| url.origin().ascii_serialization())
 }
 
 fn words(row: &Row, given: &Value) -> Result<Value, String> {
@@ -338,6 +389,10 @@ mod tests {
             ("language", json!("")),
             ("node_ip", json!("here")),
             ("keep_alive", json!("a while")),
+            ("trusted_networks", json!("0.0.0.0/0")),
+            ("hosts", json!("http://x")),
+            ("origins", json!("*")),
+            ("origins", json!("https://x/path")),
         ] {
             let Err(why) = check(row(key), &wrong) else {
                 panic!("{key} took {wrong}")
@@ -364,6 +419,17 @@ mod tests {
         assert_eq!(codes.clone().count(), 100);
         assert!(codes.is_sorted());
         assert_eq!(check(row("language"), &json!(" DE ")), Ok(json!("de")));
+    }
+
+    #[test]
+    fn names_and_origins_are_kept_as_browsers_write_them() {
+        let kept = |key: &str, given: &str| check(row(key), &json!(given));
+        let origins = kept("origins", "https://A.example:443/, http://b:80,http://c:81");
+        assert_eq!(origins, Ok(json!("https://a.example,http://b,http://c:81")));
+        assert_eq!(
+            kept("hosts", "A.example., nas "),
+            Ok(json!("a.example,nas"))
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! description held against the running server. Without a socket where that will do.
 
 mod golden;
+mod guard;
 mod promises;
 mod schema;
 mod table;
@@ -58,6 +59,7 @@ impl Caal {
             settings: settings.clone(),
             house: app::house(settings.clone()),
             screens: Screens::default(),
+            refusals: http::guard::Refusals::default(),
         };
         Self {
             home,

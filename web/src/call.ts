@@ -20,6 +20,7 @@ import {
 
 import * as advice from './advice.ts';
 import type { CaptionUpdate } from './captions.ts';
+import { logIn } from './login.ts';
 import { readPacket } from './packets.ts';
 import type { Agent, Event } from './state.ts';
 
@@ -361,6 +362,7 @@ async function fetchDetails(): Promise<Details> {
   if (status === 200 && typeof serverUrl === 'string' && typeof participantToken === 'string') {
     return { serverUrl, participantToken };
   }
+  if (status === 401 && (await logIn())) return fetchDetails();
   const loading = status === 503 && (await ask('/ready')).body['status'] === 'loading';
   const said = typeof detail === 'string' ? { detail } : {};
   throw new Refused(advice.noToken({ status, loading, ...said }), loading);

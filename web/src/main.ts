@@ -4,6 +4,7 @@
 import { Call, impossible } from './call.ts';
 import { keepChoices, loadChoices } from './choices.ts';
 import { listDevices } from './devices.ts';
+import { logIn } from './login.ts';
 import { Meter } from './meter.ts';
 import { after, type Event, INITIAL, isOpen, type State } from './state.ts';
 import { View } from './view.ts';
@@ -83,3 +84,4 @@ const without = impossible();
 if (without) tell({ type: 'microphone', microphone: { is: 'refused', advice: without } });
 void refreshDevices();
 navigator.mediaDevices?.addEventListener('devicechange', () => void refreshDevices());
+void logIn();
