@@ -208,3 +208,35 @@ async fn a_person_on_a_real_server_is_answered_and_may_interrupt() {
     let silent = seen["barge"]["silent_after_ms"].as_u64().expect("a number");
     assert!(silent < 5_000, "{seen}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_shows_the_key_once_and_may_talk() {
+    let _alone = alone().await;
+    let key = "k3y-of-the-page-0123456789";
+    let server = Server::start(&[("CAAL_API_KEY", key)]);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    let mut browser = Command::new("node");
+    browser
+        .arg(folder.join("login.mjs"))
+        .args([&*server.url, key]);
+    let output = tokio::task::block_in_place(|| browser.output());
+    let output = output.expect("node runs: scripts/test installs it");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let seen: Value = serde_json::from_slice(&output.stdout).expect("one JSON line");
+    assert_eq!(seen["focused"], "key", "{seen}");
+    assert!(
+        seen["refused"]
+            .as_str()
+            .expect("a text")
+            .contains("CAAL_API_KEY"),
+        "{seen}"
+    );
+    assert_eq!(seen["scripts_see"], "", "{seen}");
+    let cookie =
+        serde_json::json!([{ "name": "caal_session", "httpOnly": true, "sameSite": "Strict" }]);
+    assert_eq!(seen["cookies"], cookie, "{seen}");
+    assert_eq!(seen["asked_again"], false, "{seen}");
+    assert_eq!(seen["complaints"], serde_json::json!([]), "{seen}");
+    assert!(!server.log().contains(key));
+}

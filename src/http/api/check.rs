@@ -6,16 +6,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::refusal::{Context, Problem, Refusal, Step};
-use crate::settings::MASK;
+use crate::settings::{MASK, Row};
 
-/// Fields whose values nobody is told.
-const SECRETS: [&str; 5] = [
-    "api_key",
-    "token",
-    "groq_api_key",
-    "hass_token",
-    "n8n_token",
-];
+/// Whether nobody is told the value of a field: a secret of the settings, or one that the wizard tries.
+fn is_secret(key: &str) -> bool {
+    matches!(key, "api_key" | "token" | "key") || Row::find(key).is_some_and(Row::is_secret)
+}
 
 /// What a request's body is to become.
 pub(super) struct Shape {
@@ -77,7 +73,7 @@ impl Shape {
 
     fn has_secrets(&self) -> bool {
         let fields = self.schema["properties"].as_object();
-        fields.is_some_and(|fields| fields.keys().any(|key| SECRETS.contains(&key.as_str())))
+        fields.is_some_and(|fields| fields.keys().any(|key| is_secret(key)))
     }
 }
 
@@ -133,12 +129,14 @@ pub(super) fn masked(value: Value) -> Value {
     match value {
         Value::Object(fields) => fields
             .into_iter()
-            .map(|(key, value)| match SECRETS.contains(&key.as_str()) {
+            .map(|(key, value)| match is_secret(&key) {
                 true => (key, MASK.into()),
                 false => (key, masked(value)),
             })
             .collect(),
         Value::Array(values) => values.into_iter().map(masked).collect(),
+        // An address may hold a password.
+        Value::String(text) if text.contains("://") && text.contains('@') => MASK.into(),
         other => other,
     }
 }
@@ -161,7 +159,7 @@ fn check(schema: &Value, value: &Value, at: &[Step], problems: &mut Vec<Problem>
     if !fits {
         let last = at
             .last()
-            .map(|step| matches!(step, Step::Key(key) if SECRETS.contains(&key.as_str())));
+            .map(|step| matches!(step, Step::Key(key) if is_secret(key)));
         let input = match last {
             Some(true) => MASK.into(),
             _ => masked(value.clone()),
