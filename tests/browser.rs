@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     livekit::real::{KEY, RealServer, SECRET},
-    support::{alone, models},
+    support::{Bad, Relay, alone, models},
 };
 
 /// `caal serve`, ended when dropped.
@@ -59,6 +59,12 @@ impl Server {
             })
             .expect("it says where the page is when it is ready");
         Self { child, url, home }
+    }
+
+    /// The port of its page.
+    pub(crate) fn port(&self) -> u16 {
+        let port = self.url.rsplit(':').next().expect("an address");
+        port.trim_end_matches('/').parse().expect("a number")
     }
 
     /// What it has said on standard error.
@@ -126,19 +132,38 @@ fn question(folder: &Path, name: &str, before: f32) -> PathBuf {
     file
 }
 
-/// What the person in the browser saw and heard.
-fn person(url: &str, recording: &Path, wishes: &[&str]) -> Value {
+/// What a person in the browser saw and heard; `line` does to the line what the person says.
+fn person(
+    script: &str,
+    url: &str,
+    recording: &Path,
+    wishes: &[&str],
+    line: impl Fn(&str),
+) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-    let output = Command::new("node")
-        .arg(folder.join("talk.mjs"))
+    let mut child = Command::new("node")
+        .arg(folder.join(script))
         .arg(url)
         .arg(recording)
         .args(wishes)
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
         .expect("node runs: scripts/test installs it");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    serde_json::from_slice(&output.stdout).expect("one JSON line")
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let stdout = child.stdout.take().expect("a pipe");
+    let mut seen = None;
+    for words in BufReader::new(stdout).lines().map_while(Result::ok) {
+        if words.starts_with('{') {
+            seen = Some(serde_json::from_str(&words).expect("JSON"));
+        } else {
+            line(&words);
+            stdin.write_all(b"done\n").expect("it waits for that");
+        }
+    }
+    let ended = child.wait().expect("a child");
+    assert!(ended.success(), "why is on standard error");
+    seen.expect("one JSON line")
 }
 
 /// Whether what was seen is a greeting, the question, its answer, and no second greeting after a reload.
@@ -181,8 +206,58 @@ async fn a_person_asks_on_the_page_and_hears_and_reads_the_answer() {
     let server = Server::start(&[]);
     let folder = tempfile::tempdir().expect("a folder");
     let recording = question(folder.path(), "what_time_is_it.wav", 15.0);
-    let seen = tokio::task::block_in_place(|| person(&server.url, &recording, &["reload"]));
+    let relay = Relay::before(server.port(), 3).await;
+    let line = |words: &str| match words {
+        "cut" => {
+            relay.is(Bad {
+                lost: 100,
+                ..Bad::default()
+            });
+            relay.cut();
+        }
+        _ => relay.is(Bad::default()),
+    };
+    let url = relay.url("http");
+    let seen = tokio::task::block_in_place(|| {
+        person("talk.mjs", &url, &recording, &["cut", "reload"], line)
+    });
     conversed(&seen);
+    assert!(relay.passed() > 500, "sound went around the relay: {seen}");
+    let texts = |list: &Value| -> Vec<String> {
+        let list = list.as_array().expect("captions").iter();
+        list.map(|c| c["text"].as_str().expect("a text").to_lowercase())
+            .collect()
+    };
+    let after = texts(&seen["cut"]["captions"]);
+    for caption in texts(&seen["answered"]) {
+        // It may have grown since: captions go with the voice.
+        let kept = after.iter().any(|text| text.starts_with(&caption));
+        assert!(kept, "the conversation is kept: {seen}");
+    }
+    let greetings = after.iter().filter(|c| c.contains("i'm cal"));
+    assert_eq!(greetings.count(), 1, "one conversation: {seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_that_caals_own_front_end_ships_is_greeted_and_answered() {
+    let _alone = alone().await;
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let recording = question(folder.path(), "what_time_is_it.wav", 15.0);
+    let seen =
+        tokio::task::block_in_place(|| person("older.mjs", &server.url, &recording, &[], |_| {}));
+    assert_eq!(seen["version"], "2.15.15");
+    assert_eq!(seen["doors"], serde_json::json!(["/rtc"]), "the older door");
+    let captions = seen["captions"].as_array().expect("captions");
+    let said = |mine: bool, words: &str| {
+        captions
+            .iter()
+            .any(|c| c["mine"] == mine && c["text"].to_string().to_lowercase().contains(words))
+    };
+    assert!(said(false, "i'm cal"), "{seen}");
+    assert!(said(true, "what time is it"), "{seen}");
+    assert!(seen["greeted"].as_f64() > Some(1e-4), "{seen}");
+    assert_eq!(seen["complaints"], serde_json::json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +277,10 @@ async fn a_person_on_a_real_server_is_answered_and_may_interrupt() {
     let clip =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/audio/what_time_is_it.wav");
     let barge = format!("barge={}", clip.display());
-    let seen = tokio::task::block_in_place(|| person(&server.url, &recording, &[&barge, "reload"]));
+    let seen = tokio::task::block_in_place(|| {
+        let wishes = [&*barge, "reload"];
+        person("talk.mjs", &server.url, &recording, &wishes, |_| {})
+    });
     conversed(&seen);
     // The bar is a benchmark's; here a busy machine decides.
     let silent = seen["barge"]["silent_after_ms"].as_u64().expect("a number");

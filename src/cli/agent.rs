@@ -16,7 +16,7 @@ use crate::{
 /// Arguments of `caal agent`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The server is the one of LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET. `caal serve` with the same\nsettings works for the whole server instead: it goes into every room that the server gives it."
+    after_help = "The server is the one of LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET. `caal serve` with the same\nsettings works for the whole server instead: it goes into every room that the server gives it. One agent of\na name is in a room: a second one takes the place of the first."
 )]
 pub struct Args {
     /// The room (setting livekit_room).
@@ -42,7 +42,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     remark("caal: loading the models…");
     let app = Arc::new(App::build(settings).await?);
     remark(format_args!("caal: {}", app.greeting()));
-    let us = Identity::new(&format!("agent-{}", std::process::id()));
+    let us = identity(&name, &agent_name);
     let (link, line) = Room::direct(&server, &name, us, &agent_name)?;
     let (links, given) = mpsc::channel(1);
     links
@@ -80,5 +80,29 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
                 Some(_) => {}
             }
         }
+    }
+}
+
+/// Who we are in `room`: always the same, so that a server that still holds the place of one that was
+/// killed gives it to the next at once instead of showing both.
+fn identity(room: &str, agent_name: &str) -> Identity {
+    let full = match agent_name {
+        "" => format!("agent-{room}"),
+        name => format!("agent-{name}-{room}"),
+    };
+    // Servers take 256 bytes.
+    let short = &full[..full.floor_char_boundary(256)];
+    Identity::new(short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_the_same_each_time_and_another_under_another_name() {
+        assert_eq!(identity("den", "").as_str(), "agent-den");
+        assert_eq!(identity("den", "caal").as_str(), "agent-caal-den");
+        assert!(identity(&"ö".repeat(200), "").as_str().len() <= 256);
     }
 }

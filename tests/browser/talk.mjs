@@ -1,52 +1,20 @@
 // A person at the page of CAAL, in a real Chromium whose microphone plays a recording.
 //
-// usage: node talk.mjs URL RECORDING.wav [barge=CLIP.wav] [reload] — prints one JSON line with what was
+// usage: node talk.mjs URL RECORDING.wav [barge=CLIP.wav] [cut] [reload] — prints one JSON line with what was
 // seen and heard: {"greeting": [captions], "answered": [captions], "first_sound_ms": n, "headline": text,
 //   "sound": {...}, "barge": {"silent_after_ms": n, "captions": [captions]},
-//   "after_reload": [captions], "complaints": [console errors]}
-// barge: says CLIP.wav into a long answer.
+//   "cut": {"said": text, "captions": [captions]}, "after_reload": [captions], "complaints": [console errors]}
+// barge: says CLIP.wav into a long answer. cut: prints the line "cut", and "mend" when the page has said that the
+// line is gone; each time it waits until it reads a line.
 // Exit code 1 with a reason on standard error where the conversation did not come about.
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import process from 'node:process';
-import { chromium } from 'playwright-core';
+import { createInterface } from 'node:readline';
+import { heard as heardOn, open, patiently } from './chromium.mjs';
 
 const [url, recording, ...wishes] = process.argv.slice(2);
-const browserFile = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-if (!browserFile) fail('there is no Chromium; install the package chromium');
-
-function fail(why) {
-  process.stderr.write(`${why}\n`);
-  process.exit(1);
-}
-
-const browser = await chromium.launch({
-  executablePath: browserFile,
-  args: [
-    '--no-sandbox',
-    '--use-fake-device-for-media-stream',
-    '--use-fake-ui-for-media-stream',
-    `--use-file-for-fake-audio-capture=${recording}%noloop`,
-    '--autoplay-policy=no-user-gesture-required',
-    '--allow-loopback-in-peer-connection',
-  ],
-});
-const page = await browser.newPage();
-const complaints = [];
-page.on('console', (message) => {
-  if (message.type() === 'error') complaints.push(message.text());
-});
-page.on('pageerror', (error) => complaints.push(String(error)));
-// Every peer connection is kept, so that what arrives can be measured.
-await page.addInitScript(() => {
-  const Native = window.RTCPeerConnection;
-  window.connections = [];
-  window.RTCPeerConnection = class extends Native {
-    constructor(...args) {
-      super(...args);
-      window.connections.push(this);
-    }
-  };
-});
+const { browser, page, complaints } = await open(recording);
+const heard = () => heardOn(page);
 
 // What is said into an answer is mixed into the microphone: the recording cannot know when that is.
 if (wishes.some((wish) => wish.startsWith('barge='))) {
@@ -69,41 +37,16 @@ if (wishes.some((wish) => wish.startsWith('barge='))) {
   });
 }
 
-/** Energy of all sound that has arrived, and its packets. */
-const heard = () =>
-  page.evaluate(async () => {
-    const sum = { energy: 0, packets: 0, lost: 0, level: 0 };
-    for (const connection of window.connections) {
-      if (connection.connectionState === 'closed') continue;
-      for (const stat of (await connection.getStats()).values()) {
-        if (stat.type === 'inbound-rtp' && stat.kind === 'audio') {
-          sum.energy += stat.totalAudioEnergy ?? 0;
-          sum.level = Math.max(sum.level, stat.audioLevel ?? 0);
-          sum.packets += stat.packetsReceived ?? 0;
-          sum.lost += stat.packetsLost ?? 0;
-        }
-      }
-    }
-    return sum;
-  });
-
 const captions = () =>
-  page.$$eval('#captions li', (items) => items.map((item) => ({ kind: item.className, text: item.textContent.trim() })));
+  page.$$eval('#captions > li', (items) =>
+    items.map((item) => ({ kind: item.className, text: item.querySelector('.text').textContent.trim() })),
+  );
 
-/** Waits for `done(…)` of what `look` gives, at most `seconds`. */
-async function until(seconds, look, done, what) {
-  const end = Date.now() + seconds * 1000;
-  for (;;) {
-    const seen = await look();
-    if (done(seen)) return seen;
-    if (Date.now() > end) {
-      const link = await page.textContent('#link').catch(() => '');
-      const notices = await page.textContent('#notices').catch(() => '');
-      fail(`${what}: not seen in ${seconds} s; last ${JSON.stringify(seen)}; ${link}; ${notices}; ${complaints.join('; ')}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
+const until = patiently(async () => {
+  const link = await page.textContent('#link').catch(() => '');
+  const notices = await page.textContent('#notices').catch(() => '');
+  return `${link}; ${notices}; ${complaints.join('; ')}`;
+});
 
 async function talk() {
   const began = Date.now();
@@ -145,6 +88,29 @@ async function barge(clip) {
   return { silent_after_ms: silent - began, captions: seen };
 }
 
+/** Without a network for some seconds: what the page says then, and the conversation afterwards. */
+async function cut() {
+  const input = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  const ask = async (what) => {
+    process.stdout.write(`${what}\n`);
+    await input.next();
+  };
+  const noise = complaints.length;
+  const before = (await captions()).length;
+  await ask('cut');
+  await page.context().setOffline(true);
+  const headline = () => page.textContent('#headline');
+  const said = await until(60, headline, (text) => text.includes('Connection lost'), 'words about the lost line');
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  await ask('mend');
+  await page.context().setOffline(false);
+  process.stdin.destroy();
+  await type('Say hello.');
+  await until(180, captions, (c) => c.length >= before + 2, 'an answer after the cut');
+  complaints.length = noise; // the console tells of the network that was gone
+  return { said, captions: await captions() };
+}
+
 await page.goto(url);
 const { firstSound } = await talk();
 const greeting = await until(15, captions, (c) => c.length > 0, 'a caption of the greeting');
@@ -161,6 +127,7 @@ const result = {
 for (const wish of wishes) {
   if (wish.startsWith('barge=')) result.barge = await barge(wish.slice('barge='.length));
 }
+if (wishes.includes('cut')) result.cut = await cut();
 if (wishes.includes('reload')) {
   // The same conversation goes on: no second greeting; what is typed is answered.
   const before = complaints.length;

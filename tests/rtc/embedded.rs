@@ -36,6 +36,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::support::{Bad, Relay, long};
+
 pub(super) const ROOM: &str = "voice_assistant_room";
 
 /// The room server on free ports of loopback.
@@ -744,4 +746,60 @@ fn keys_are_made_once_and_are_for_their_owner_only() {
             .to_string()
             .contains("delete it")
     );
+}
+
+/// 100 ms of jitter, so that packets overtake each other, and one in twenty doubled.
+fn losing(lost: usize) -> Bad {
+    Bad {
+        lost,
+        doubled: 5,
+        late_ms: 100,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tones_get_through_a_line_that_loses_doubles_and_reorders_and_is_dead_for_a_while() {
+    for version in ["v0", "v1"] {
+        let mut server = Server::start(true).await;
+        let port = server.url.rsplit(':').next().unwrap().parse().unwrap();
+        let relay = Relay::before(port, 4).await;
+        let token = server.keys.mint("user1", "Ada", ROOM).unwrap();
+        let Some(mut ada) = Person::enter(&relay.url("ws"), &token, version).await else {
+            return;
+        };
+        let mut link = server.link().await;
+        let (me, us) = (Identity::new("user1"), link.us.as_str().to_owned());
+        ada.sees("subscribed", |_| true).await;
+        ada.go(json!({"do": "publish"})).await;
+        ada.go(json!({"do": "tone", "hz": 1000})).await;
+        let _humming = hum(&link, 440.0);
+        for line in [0, 5, 10, 20, 100, 0] {
+            match line {
+                0 => relay.is(Bad::default()),
+                lost => relay.is(losing(lost)),
+            }
+            if line == 100 {
+                // The hole is what is tested: it has to last.
+                let hole = Duration::from_secs(if long() { 25 } else { 4 });
+                tokio::time::sleep(hole).await;
+                while link.events.try_recv().is_ok() {}
+                continue;
+            }
+            let before = relay.passed();
+            // The silence of the hole may still be on its way.
+            told(
+                &mut link,
+                |e| matches!(e, RoomEvent::Sound(w, s) if *w == me && s.rms() > 0.05),
+            )
+            .await;
+            let (hz, _) = listen(&mut link, &me).await;
+            assert!((hz - 1000.0).abs() < 100.0, "{version}, {line} %: {hz} Hz");
+            let heard = ada.measure(&us, 0.5).await;
+            assert!(
+                (heard["hz"].as_f64().unwrap() - 440.0).abs() < 10.0,
+                "{version}, {line} %: {heard}"
+            );
+            assert!(relay.passed() > before + 50, "sound goes around the relay");
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod dice;
 mod disk;
 #[cfg(feature = "whisper-cpp")]
 pub(crate) mod ggml;
+mod relay;
 
 use std::{
     path::{Path, PathBuf},
@@ -12,6 +13,7 @@ use std::{
 
 pub(crate) use dice::Dice;
 pub(crate) use disk::SmallDisk;
+pub(crate) use relay::{Bad, Relay};
 
 use caal::engine::{Device, Runtime};
 
