@@ -79,7 +79,7 @@ need_web_packages() {
 
 # Builds the page into web/dist, from where cargo takes it; does nothing where no source is newer.
 build_page() {
-  local sources=(web/src web/index.html web/package-lock.json web/tsconfig.json web/vite.config.ts)
+  local sources=(web/src web/head web/index.html web/package-lock.json web/tsconfig.json web/vite.config.ts)
   [ -e web/dist/index.html ] && [ -z "$(find "${sources[@]}" -newer web/dist/index.html -print -quit)" ] && return 0
   say "building the page"
   need_web_packages

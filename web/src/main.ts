@@ -1,14 +1,24 @@
 // The page put together: state, view, call, meter and the browser's devices. Nothing is decided here
 // that could be decided in state.ts.
 
+import { ask, isRecord } from './api.ts';
 import { Call, impossible } from './call.ts';
 import { keepChoices, loadChoices } from './choices.ts';
 import { listDevices } from './devices.ts';
+import { Events } from './events.ts';
+import { LogView } from './log/view.ts';
 import { logIn } from './login.ts';
 import { Meter } from './meter.ts';
-import { after, type Event, INITIAL, isOpen, type State } from './state.ts';
+import { Desk } from './settings/desk.ts';
+import { Models } from './settings/models-view.ts';
+import { SettingsView } from './settings/view.ts';
+import { SetupView } from './setup/view.ts';
+import { after, type Event, INITIAL, isBusy, isOpen, type State } from './state.ts';
+import { loadTheme, showTheme } from './theme.ts';
 import { View } from './view.ts';
+import { viewOf, Views } from './views.ts';
 
+showTheme(loadTheme());
 const kept = loadChoices();
 let state: State = {
   ...INITIAL,
@@ -85,3 +95,23 @@ if (without) tell({ type: 'microphone', microphone: { is: 'refused', advice: wit
 void refreshDevices();
 navigator.mediaDevices?.addEventListener('devicechange', () => void refreshDevices());
 void logIn();
+
+const desk = new Desk();
+const events = new Events();
+const models = new Models(desk, events);
+const microphone = () => state.devices.microphone;
+const views = new Views({
+  log: new LogView(events),
+  settings: new SettingsView(desk, models, events, microphone),
+  setup: new SetupView(desk, models, events, microphone, () => views.go('talk')),
+});
+views.begin('talk');
+
+/** Brings who comes for the first time to the wizard; not out of a conversation, nor from where a link led. */
+async function welcome(): Promise<void> {
+  if (viewOf(location.hash) !== undefined) return;
+  const { body } = await ask('/api/setup/status');
+  const first = isRecord(body) && body['completed'] === false;
+  if (first && viewOf(location.hash) === undefined && !isBusy(state)) views.go('setup');
+}
+void welcome();

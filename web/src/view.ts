@@ -4,6 +4,7 @@
 import type { Advice } from './advice.ts';
 import { speakerName } from './captions.ts';
 import { CaptionsView } from './captions-view.ts';
+import { button, get, query } from './dom.ts';
 import { watchHold } from './hold.ts';
 import { type Device, headline, isBusy, isOpen, type Mode, newlyFinal, type State, type ToolUse } from './state.ts';
 
@@ -226,14 +227,6 @@ function noticeElement(key: string, { advice, act, dismiss }: Notice): HTMLEleme
   return notice;
 }
 
-function button(label: string, press: () => void): HTMLButtonElement {
-  const made = document.createElement('button');
-  made.type = 'button';
-  made.textContent = label;
-  made.addEventListener('click', press);
-  return made;
-}
-
 function showTool(tool: ToolUse | undefined): void {
   const details = get('tool', HTMLDetailsElement);
   details.hidden = tool === undefined;
@@ -256,15 +249,4 @@ function fillSelect(select: HTMLSelectElement, devices: readonly Device[], chose
   const system = new Option('As the system has it', '');
   select.replaceChildren(system, ...devices.map((d) => new Option(d.label, d.id)));
   select.value = devices.some((d) => d.id === chosen) ? chosen : '';
-}
-
-function get<E extends HTMLElement>(id: string, kind: new () => E): E {
-  return query(`#${id}`, kind);
-}
-
-/** The element that index.html has for `selector`; the two files go together. */
-function query<E extends HTMLElement>(selector: string, kind: new () => E): E {
-  const found = document.querySelector(selector);
-  if (!(found instanceof kind)) throw new Error(`index.html has no ${selector}`);
-  return found;
 }
