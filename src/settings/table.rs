@@ -183,7 +183,7 @@ pub const ROWS: &[Row] = &[
         "",
         Kind::Bool,
         "false",
-        "Whether the first-run wizard was gone through. Kept for the wizard that is to come.",
+        "Whether the page's first-run wizard was gone through or skipped.",
     )
     .taking_effect(Applies::AtOnce),
     row(
@@ -454,7 +454,7 @@ pub const ROWS: &[Row] = &[
         "",
         Kind::Map,
         "",
-        "How words are said: `{\"Nguyen\": \"win\"}`. In the settings file only.",
+        "How words are said: `{\"Nguyen\": \"win\"}`. Not in the environment.",
     )
     .taking_effect(Applies::NextTurn),
     row(
