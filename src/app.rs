@@ -1,9 +1,11 @@
 //! Composition root: the only file (beside `cli` and tests) that names Whisper, Kokoro, Ollama, ….
 //! Turns settings into running engines.
 
+mod following;
 mod house;
 mod judge;
 
+pub use following::Place;
 pub use house::house;
 pub use judge::judge;
 
@@ -18,6 +20,7 @@ use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use tokio::{sync::watch, task::JoinSet};
 use tracing::{debug, warn};
 
+use self::following::{Followers, Troubles};
 #[cfg(feature = "embedded-llm")]
 use crate::llm::{
     embedded::{self, EmbeddedConfig, EmbeddedLlm},
@@ -26,12 +29,13 @@ use crate::llm::{
 };
 use crate::{
     cli::Failure,
-    endpoint::{EndpointConfig, SmartTurn},
+    endpoint::SmartTurn,
     engine::{Device, Runtime, RuntimeError},
     http::Parts,
     llm::{
         Llm, LlmError,
         choice::{Answering, Choice, Embedded, choose, choose_embedded},
+        exchange::Exchange,
         fallback::Turned,
         history::Limits,
         ollama::{Ollama, OllamaConfig},
@@ -39,14 +43,13 @@ use crate::{
     },
     models::Store,
     room,
-    session::{Clock, Ear, EarConfig, EarModels, Engines, Load, SessionConfig, Setting},
+    session::{Ear, EarConfig, EarModels, Engines, Load, Setting, WakeSource},
     settings::{LlmProvider, Settings},
     stt::{Language, Stt, WhisperConfig, WhisperStt},
     telemetry,
-    tts::{Clauses, Dictionary, KokoroConfig, KokoroTts, SpeakRequest, Tts, TtsError},
-    turn::{Activation, Duplex, TurnConfig},
+    tts::{Dictionary, KokoroConfig, KokoroTts, SpeakRequest, Tts, TtsError},
     vad::Silero,
-    wake::{self, EnergyConfig, GateConfig, Gated, OpenWakeWord},
+    wake::{self, EnergyConfig, Gated, OpenWakeWord},
 };
 
 /// How long running work may take to end when the process is asked to stop.
@@ -57,12 +60,20 @@ const VOICE_MODEL: &str = "kokoro-82m";
 
 /// All engines of the process, loaded.
 pub struct App {
-    settings: Settings,
+    /// Those in force.
+    settings: watch::Sender<Arc<Settings>>,
+    troubles: Troubles,
+    followers: Followers,
     runtime: Runtime,
     engines: Engines,
+    /// The language model of the engines.
+    llm: Arc<Exchange>,
     /// Who answers, and how to get a better one.
     sentence: String,
-    turned: Option<watch::Receiver<Turned>>,
+    /// Who answers, as it changes.
+    turned: watch::Sender<Turned>,
+    /// The same of the first language model alone.
+    first_turned: Option<watch::Receiver<Turned>>,
     ears: Ears,
     /// What goes on after the start; ends with the app.
     _warming: JoinSet<()>,
@@ -73,8 +84,8 @@ pub struct App {
 #[derive(Default)]
 struct Ears {
     speech: Mutex<Option<Silero>>,
-    /// For which wake words, and they.
-    wake: Mutex<Option<(Vec<String>, OpenWakeWord)>>,
+    /// For which wake words, and they; those that some ear has, and the newest.
+    wake: Mutex<Vec<(Vec<String>, WakeSource)>>,
     /// Judges pauses.
     turn_end: Mutex<Option<SmartTurn>>,
 }
@@ -126,38 +137,40 @@ impl App {
         };
         let mut warming = JoinSet::new();
         warming.spawn(warm(tts.clone(), warm_up));
+        let engines = Engines {
+            stt,
+            llm,
+            tts,
+            load: Load::default(),
+        };
         Ok(Self {
-            settings,
-            runtime,
-            engines: Engines {
-                stt,
-                llm,
-                tts,
-                load: Load::default(),
-            },
             sentence,
-            turned,
-            ears: Ears::default(),
+            first_turned: turned,
             _warming: warming,
+            ..Self::with(settings, runtime, engines)
         })
     }
 
-    /// The app with engines that are there already: for benches that leave some of them out. Only the
-    /// runtime of the ear's models is loaded.
-    ///
-    /// # Errors
-    ///
-    /// When there is no library, or none for the device.
-    pub fn with(settings: Settings, engines: Engines) -> Result<Self, Failure> {
-        Ok(Self {
-            runtime: runtime(&settings)?,
-            settings,
-            engines,
+    /// The app with engines that are there already, and the runtime of the ear's models: for benches and
+    /// tests that leave some of them out.
+    pub fn with(settings: Settings, runtime: Runtime, engines: Engines) -> Self {
+        let llm = Arc::new(Exchange::new(engines.llm));
+        Self {
+            settings: watch::Sender::new(Arc::new(settings)),
+            troubles: Troubles::default(),
+            followers: Followers::default(),
+            runtime,
+            engines: Engines {
+                llm: llm.clone(),
+                ..engines
+            },
+            llm,
             sentence: String::new(),
-            turned: None,
+            turned: watch::Sender::new(Turned::First),
+            first_turned: None,
             ears: Ears::default(),
             _warming: JoinSet::new(),
-        })
+        }
     }
 
     /// Which engine does what.
@@ -167,6 +180,7 @@ impl App {
             llm: self.engines.llm.name(),
             tts: self.engines.tts.name(),
             local: None,
+            settings: None,
         }
     }
 
@@ -175,9 +189,9 @@ impl App {
         &self.sentence
     }
 
-    /// Which language model answers, as it changes; none where there is only one.
-    pub fn turned(&self) -> Option<watch::Receiver<Turned>> {
-        self.turned.clone()
+    /// Which language model answers, as it changes while [`App::follow`] runs.
+    pub fn turned(&self) -> watch::Receiver<Turned> {
+        self.turned.subscribe()
     }
 
     /// The engines.
@@ -185,71 +199,33 @@ impl App {
         &self.engines
     }
 
-    /// What one conversation needs, through this machine's sound or in a room. `wake` are the wake words to sleep
-    /// for, any of them; none: always listen.
+    /// What one conversation needs in `place`. It follows the settings while [`App::follow`] runs. Blocks
+    /// while models of the ear are loaded, for the first one.
     ///
     /// # Errors
     ///
     /// When a model of the ear cannot be loaded, or the dictionary is wrong.
-    pub fn conversation(&self, turn: TurnConfig, wake: &[String]) -> Result<Setting, Failure> {
-        let settings = &self.settings;
+    pub fn conversation(&self, place: Place) -> Result<Setting, Failure> {
+        let speech = Box::new(self.silero()?);
+        let manners = self.manners(place)?;
+        let manner = manners.borrow().clone();
         let models = EarModels {
-            speech: Box::new(self.silero()?),
-            wake: match wake {
-                [] => None,
-                words => Some(self.wake_model(words)?),
-            },
+            speech,
+            wake: manner.wake.as_ref().map(|make| make()).transpose()?,
             turn_end: None,
         };
-        let dictionary = dictionary(settings)?;
-        let config = SessionConfig {
-            turn: TurnConfig {
-                follow_up: settings.follow_up,
-                ..turn
-            },
-            endpoint: EndpointConfig {
-                complete: settings.turn_end_short,
-                incomplete: settings.turn_end_long,
-                ..EndpointConfig::default()
-            },
-            language: language(&settings.language),
-            hints: settings.stt_prompt.clone(),
-            system: {
-                let settings = settings.clone();
-                Arc::new(move || system_prompt(&settings))
-            },
-            frame: {
-                let settings = settings.clone();
-                Arc::new(move |words| prompt::user_message(words, &now(&settings)))
-            },
-            history: history_limits(settings),
-            voice: settings.voice.clone(),
-            speed: settings.speed,
-            clauses: {
-                // On a processor Kokoro is hardly faster than it is heard.
-                let hurried = self.runtime.device() == Device::Cpu;
-                Arc::new(move || match Clauses::new(dictionary.clone()) {
-                    clauses if hurried => clauses.hurried(),
-                    clauses => clauses,
-                })
-            },
-            clock: Clock::Runtime,
-        };
-        let turn_end = self.turn_end()?;
         Ok(Setting {
-            config,
+            config: manner.config.clone(),
             engines: self.engines.clone(),
-            turn_end: Some(Box::new(turn_end)),
+            turn_end: Some(Box::new(self.turn_end()?)),
             ear: Ear::new(
                 models,
                 EarConfig {
-                    wake: GateConfig {
-                        threshold: settings.wake_threshold,
-                        ..GateConfig::default()
-                    },
+                    wake: manner.gate,
                     ..EarConfig::default()
                 },
             ),
+            manners: Some(manners),
         })
     }
 }
@@ -260,26 +236,31 @@ impl App {
         if let Some(model) = &*shared {
             return Ok(model.stream()?);
         }
-        let file = Store::new(&self.settings.models_dir)
+        let file = Store::new(&self.settings().models_dir)
             .path("silero-vad")
             .join("silero_vad.onnx");
         let model = Silero::load(&self.runtime, &file)?;
         Ok(shared.insert(model).stream()?)
     }
 
-    fn wake_model(&self, words: &[String]) -> Result<Box<dyn wake::WakeModel>, Failure> {
+    fn wake_source(&self, words: &[String]) -> Result<WakeSource, Failure> {
         let mut shared = lock(&self.ears.wake);
-        let model = match &*shared {
-            Some((known, model)) if known == words => model.stream()?,
-            _ => {
-                let found = find_wake_words(&self.settings, words)?;
-                let folder = self.settings.models_dir.join("openwakeword");
-                let model = OpenWakeWord::load(&self.runtime, &folder, &found)?;
-                shared.insert((words.to_vec(), model)).1.stream()?
-            }
-        };
-        let memory = model.memory();
-        Ok(Box::new(Gated::new(model, memory, EnergyConfig::default())))
+        if let Some((_, source)) = shared.iter().find(|(known, _)| known == words) {
+            return Ok(source.clone());
+        }
+        let settings = self.settings();
+        let found = find_wake_words(&settings, words)?;
+        let folder = settings.models_dir.join("openwakeword");
+        // Behind a mutex because its tensors are one thread's at a time; held while it is copied.
+        let model = Mutex::new(OpenWakeWord::load(&self.runtime, &folder, &found)?);
+        let source: WakeSource = Arc::new(move || {
+            let model = lock(&model).stream()?;
+            let memory = model.memory();
+            Ok(Box::new(Gated::new(model, memory, EnergyConfig::default())))
+        });
+        shared.retain(|(_, source)| Arc::strong_count(source) > 1);
+        shared.push((words.to_vec(), source.clone()));
+        Ok(source)
     }
 
     fn turn_end(&self) -> Result<SmartTurn, Failure> {
@@ -287,7 +268,7 @@ impl App {
         if let Some(model) = &*shared {
             return Ok(model.clone());
         }
-        let file = Store::new(&self.settings.models_dir)
+        let file = Store::new(&self.settings().models_dir)
             .path("smart-turn-v3.2")
             .join("smart-turn-v3.2-cpu.onnx");
         let model = SmartTurn::load(&self.runtime, &file)?;
@@ -301,33 +282,21 @@ impl App {
 ///
 /// When a wake word is asked for and there is none of its name, or the dictionary is wrong.
 pub fn rooms(app: &Arc<App>) -> Result<room::Host, Failure> {
-    let settings = &app.settings;
-    let wake = match settings.wake_word_enabled {
-        true => settings.wake_words.clone(),
-        false => Vec::new(),
+    let settings = app.settings();
+    if settings.wake_word_enabled {
+        check_wake_words(&settings, &settings.wake_words)?;
+    }
+    dictionary(&settings)?;
+    let of = |say: fn(&Settings) -> String| -> Arc<dyn Fn() -> String + Send + Sync> {
+        let app = app.clone();
+        Arc::new(move || say(&app.settings()))
     };
-    check_wake_words(settings, &wake)?;
-    dictionary(settings)?;
-    let turn = TurnConfig {
-        activation: match wake.is_empty() {
-            true => Activation::AlwaysOn,
-            false => Activation::WakeWord,
-        },
-        // Browsers and phones take the assistant's voice out of what their microphone hears.
-        duplex: match settings.allow_interruptions {
-            true => Duplex::Full,
-            false => Duplex::Half,
-        },
-        ..TurnConfig::default()
-    };
-    let greeting = format!("Hi, I'm {}. How can I help?", settings.agent_name);
-    let wake_word = !wake.is_empty();
-    let app = app.clone();
+    let (maker, sleeper) = (app.clone(), app.clone());
     Ok(room::Host {
         setting: Arc::new(move || {
-            let (app, wake) = (app.clone(), wake.clone());
+            let app = maker.clone();
             async move {
-                let loading = tokio::task::spawn_blocking(move || app.conversation(turn, &wake));
+                let loading = tokio::task::spawn_blocking(move || app.conversation(Place::Room));
                 match loading.await {
                     Ok(setting) => setting.map_err(|failure| failure.to_string()),
                     Err(ended) => Err(format!(
@@ -338,14 +307,16 @@ pub fn rooms(app: &Arc<App>) -> Result<room::Host, Failure> {
             }
             .boxed()
         }),
-        greeting: Arc::new(move || greeting.clone()),
-        wake_word,
-        woken: {
-            let settings = settings.clone();
-            Arc::new(move || wake_greeting(&settings))
-        },
+        greeting: of(greeting),
+        wake_word: Arc::new(move || sleeper.settings().wake_word_enabled),
+        woken: of(wake_greeting),
         desk: room::Desk::default(),
     })
+}
+
+/// What is said to whoever comes in.
+fn greeting(settings: &Settings) -> String {
+    format!("Hi, I'm {}. How can I help?", settings.agent_name)
 }
 
 /// One of the greetings that are set, by chance; empty where there are none.
@@ -709,7 +680,7 @@ fn find_wake_words(settings: &Settings, words: &[String]) -> Result<Vec<wake::Wa
 }
 
 /// A model that failed while it was used is not in another state than before.
-fn lock<M>(model: &Mutex<Option<M>>) -> MutexGuard<'_, Option<M>> {
+fn lock<M>(model: &Mutex<M>) -> MutexGuard<'_, M> {
     model.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

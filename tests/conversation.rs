@@ -39,7 +39,7 @@ impl Llm for Parrot {
     }
 }
 
-fn engines() -> &'static Engines {
+pub(crate) fn engines() -> &'static Engines {
     static ENGINES: OnceLock<Engines> = OnceLock::new();
     ENGINES.get_or_init(|| {
         let whisper = models().join("whisper-base");
@@ -74,7 +74,7 @@ impl Log {
     }
 }
 
-fn fixture(name: &str) -> Pcm<Hz16k> {
+pub(crate) fn fixture(name: &str) -> Pcm<Hz16k> {
     let path = format!(
         "{}/tests/fixtures/audio/{name}.wav",
         env!("CARGO_MANIFEST_DIR")
@@ -125,6 +125,7 @@ async fn talk(sound: &Pcm<Hz16k>, duplex: Duplex, word: Option<&str>, echo: f32)
             voice: String::new(),
             speed: 1.0,
             clauses: Arc::new(|| Clauses::new(Dictionary::default())),
+            woken: Arc::new(String::new),
             clock: Clock::Driven,
         },
         engines: engines().clone(),
@@ -137,6 +138,7 @@ async fn talk(sound: &Pcm<Hz16k>, duplex: Duplex, word: Option<&str>, echo: f32)
             },
             EarConfig::default(),
         ),
+        manners: None,
     };
     let mut log = Log::default();
     let options = Options {

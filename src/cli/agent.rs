@@ -10,7 +10,7 @@ use crate::{
     app::{self, App},
     room,
     rtc::{Closed, Identity, join::Room},
-    settings::Settings,
+    settings::{Live, Settings},
 };
 
 /// Arguments of `caal agent`.
@@ -29,7 +29,7 @@ pub struct Args {
 /// # Errors
 ///
 /// When no server is set or it refuses us, or a model cannot be loaded.
-pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Failure> {
+pub(super) async fn run(args: Args, settings: Settings, live: Live) -> Result<ExitCode, Failure> {
     let mut signals = StopSignals::new()?;
     let Some(url) = &settings.livekit_url else {
         return Err(Failure::request(
@@ -50,6 +50,10 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
         .map_err(|_| Failure::internal("the room found no seat"))?;
     drop(links);
     let host = app::rooms(&app)?;
+    let following = async {
+        tokio::join!(live.follow(), app.follow(&live));
+    };
+    tokio::pin!(following);
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn({
@@ -74,6 +78,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
                 remark("caal: leaving; once more to stop at once");
                 stop.cancel();
             }
+            () = &mut following => unreachable!("neither ends"),
             ended = tasks.join_next() => match ended {
                 None => return result,
                 Some(Ok(Some(Closed::Lost(why)))) if !asked => result = Err(Failure::remote(why)),

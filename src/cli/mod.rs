@@ -15,7 +15,7 @@ pub mod talk;
 mod transcribe;
 pub mod wake;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::{ArgAction, Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,7 +25,7 @@ use out::remark;
 pub use failure::{ExitCode, Failure};
 
 use crate::{
-    app::{self, App},
+    app::{self, App, Place},
     settings::{Live, Settings, Sources},
     telemetry::Reader,
     turn::TurnConfig,
@@ -135,6 +135,11 @@ impl Cli {
                 sources.flags.insert(key, value.clone());
             }
         }
+        if let Command::Talk(args) = &self.command
+            && let Some(voice) = &args.voice
+        {
+            sources.flags.insert("tts_voice_kokoro", voice.clone());
+        }
         let live = match self.command {
             Command::Settings(_) => Live::open_to_mend(sources),
             _ => Live::open(sources)?,
@@ -152,8 +157,8 @@ impl Cli {
         let settings = (*live.current()).clone();
         match self.command {
             Command::Serve(args) => serve::run(args, settings, live).await,
-            Command::Agent(args) => agent::run(args, settings).await,
-            Command::Talk(args) => converse(args, settings).await,
+            Command::Agent(args) => agent::run(args, settings, live).await,
+            Command::Talk(args) => converse(args, settings, live).await,
             Command::Doctor(args) => doctor::run(args, settings).await,
             Command::Say(args) => say::run(args, settings).await,
             Command::Transcribe(args) => transcribe::run(args, settings).await,
@@ -168,20 +173,26 @@ impl Cli {
 }
 
 /// `caal talk`: what can be wrong with the arguments is found before seconds go into loading models.
-async fn converse(args: talk::Args, mut settings: Settings) -> Result<ExitCode, Failure> {
+async fn converse(args: talk::Args, settings: Settings, live: Live) -> Result<ExitCode, Failure> {
     if let Some(code) = args.check()? {
         return Ok(code);
-    }
-    if let Some(voice) = &args.voice {
-        settings.voice.clone_from(voice);
     }
     app::check_voice(&settings)?;
     app::check_wake_words(&settings, &args.wake)?;
     remark("caal: loading the models…");
-    let app = App::build(settings).await?;
+    let app = Arc::new(App::build(settings).await?);
     remark(format_args!("caal: {}", app.greeting()));
-    let setting = app.conversation(args.turn(TurnConfig::default()), &args.wake)?;
-    talk::run(&args, setting, app.turned()).await
+    let setting = app.conversation(Place::Here {
+        turn: args.turn(TurnConfig::default()),
+        wake: Some(args.wake.clone()),
+    })?;
+    let following = async {
+        tokio::join!(live.follow(), app.follow(&live));
+    };
+    tokio::select! {
+        ended = talk::run(&args, setting, app.turned()) => ended,
+        () = following => unreachable!("neither ends"),
+    }
 }
 
 /// The signals that ask the process to stop: Ctrl-C and SIGTERM. From its making on none is lost,

@@ -2,6 +2,7 @@
 //! `--local` it also holds the conversation of `caal talk`, as a task of its own.
 
 use std::{
+    collections::BTreeMap,
     io::IsTerminal as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
@@ -23,9 +24,9 @@ use super::{
     talk,
 };
 use crate::{
-    app::{self, App},
+    app::{self, App, Place},
     http::{
-        self, Local, Readiness, Screens,
+        self, Local, Parts, Readiness, Screens,
         guard::{self, Guard, Refusals, Seats},
     },
     llm::fallback::Turned,
@@ -66,8 +67,8 @@ pub struct Args {
 
 /// The local conversation as asked for.
 struct Wanted {
-    /// None: always listen.
-    wake: Vec<String>,
+    /// Empty: always listen; none: for the wake words that are set.
+    wake: Option<Vec<String>>,
     turn: TurnConfig,
 }
 
@@ -78,13 +79,14 @@ impl Args {
             return Ok(None);
         }
         let wake = match (&self.wake[..], self.no_wake) {
-            (_, true) => Vec::new(),
-            ([], _) => settings.wake_words.clone(),
-            (words, _) => words.to_vec(),
+            (_, true) => Some(Vec::new()),
+            ([], _) => None,
+            (words, _) => Some(words.to_vec()),
         };
-        app::check_wake_words(settings, &wake)?;
+        let words = wake.as_ref().unwrap_or(&settings.wake_words);
+        app::check_wake_words(settings, words)?;
         let turn = TurnConfig {
-            activation: talk::activation(&wake),
+            activation: talk::activation(words),
             duplex: match self.headphones {
                 true => Duplex::Full,
                 false => Duplex::Half,
@@ -100,6 +102,7 @@ enum Part {
     Http(std::io::Result<()>),
     Rooms(Result<(), Failure>),
     Lobby,
+    Settings,
     Local(Result<(), DeviceError>),
 }
 
@@ -192,7 +195,6 @@ pub(super) async fn run(
     if let Some((app, local)) = loaded {
         let host = room::Host {
             desk,
-            woken: Arc::new(move || app::wake_greeting(&live.current())),
             ..app::rooms(&app)?
         };
         // A server's rooms go on until their people have gone or the worker's patience is over.
@@ -204,17 +206,22 @@ pub(super) async fn run(
             room::lobby(links, host, leave).await;
             Part::Lobby
         });
-        let (status, mut devices) = watch::channel(None);
+        tasks.spawn({
+            let (app, live, stop) = (app.clone(), live.clone(), stop.clone());
+            async move {
+                let following = async { tokio::join!(live.follow(), app.follow(&live)) };
+                stop.run_until_cancelled(following).await;
+                Part::Settings
+            }
+        });
+        let (status, devices) = watch::channel(None);
+        let mut state = Watched::new(&app, &live, devices);
         if let Some((setting, wake)) = local {
-            let local = Local {
-                wake: (!wake.is_empty()).then(|| wake.join(", ")),
-                ..Local::default()
-            };
-            status.send_replace(Some(local));
+            state.wake = wake;
+            status.send_replace(Some(Local::default()));
             tasks.spawn(converse(setting, status, stop.clone()));
         }
-        let mut parts = app.parts();
-        parts.local.clone_from(&devices.borrow_and_update());
+        let parts = state.parts(&app);
         readiness.send_replace(Readiness::Ready(parts));
         info!(seconds = started.elapsed().as_secs_f32(), "ready");
         // For whoever started it. A server goes on when nobody reads that.
@@ -224,7 +231,7 @@ pub(super) async fn run(
             guard.sentence(),
             address.port()
         ));
-        result = serve(&app, &readiness, devices, &mut tasks, &mut signals).await;
+        result = serve(&app, &readiness, state, &mut tasks, &mut signals).await;
     }
     remark("caal: stopping; once more to stop at once");
     readiness.send_replace(Readiness::Draining);
@@ -268,14 +275,18 @@ async fn listen(settings: &Settings, port: u16, hint: &str) -> Result<Vec<TcpLis
 async fn load(
     settings: Settings,
     wanted: Option<Wanted>,
-) -> Result<(Arc<App>, Option<(Setting, Vec<String>)>), Failure> {
+) -> Result<(Arc<App>, Option<(Setting, Option<Vec<String>>)>), Failure> {
     let app = Arc::new(App::build(settings).await?);
     let Some(Wanted { wake, turn }) = wanted else {
         return Ok((app, None));
     };
     let loader = app.clone();
     let loaded = tokio::task::spawn_blocking(move || {
-        let setting = loader.conversation(turn, &wake)?;
+        let place = Place::Here {
+            turn,
+            wake: wake.clone(),
+        };
+        let setting = loader.conversation(place)?;
         Ok::<_, Failure>((setting, wake))
     });
     let failed = |e| {
@@ -293,12 +304,10 @@ async fn load(
 async fn serve(
     app: &App,
     readiness: &watch::Sender<Readiness>,
-    mut devices: watch::Receiver<Option<Local>>,
+    mut state: Watched,
     tasks: &mut JoinSet<Part>,
     signals: &mut StopSignals,
 ) -> Result<ExitCode, Failure> {
-    let mut problem = None;
-    let mut turned = app.turned();
     loop {
         tokio::select! {
             biased;
@@ -306,35 +315,78 @@ async fn serve(
             Some(ended) = tasks.join_next() => {
                 let reason = why_ended(ended)?;
                 error!("{reason}");
-                problem = Some(reason);
+                state.problem = Some(reason);
             }
-            Ok(()) = devices.changed() => {}
-            news = turned_over(&mut turned) => warn!("{news}"),
+            () = state.changed() => {}
         }
-        let mut parts = app.parts();
-        parts.local = devices
-            .borrow_and_update()
-            .clone()
-            .map(|local| match &problem {
-                None => local,
-                Some(problem) => Local {
-                    wake: local.wake,
-                    problem: Some(problem.clone()),
-                    ..Local::default()
-                },
-            });
-        readiness.send_replace(Readiness::Ready(parts));
+        readiness.send_replace(Readiness::Ready(state.parts(app)));
     }
 }
 
-/// Resolves when another language model has taken over, with a sentence about it.
-async fn turned_over(turned: &mut Option<watch::Receiver<Turned>>) -> String {
-    if let Some(turned) = turned
-        && turned.changed().await.is_ok()
-    {
-        return talk::news(&turned.borrow_and_update());
+/// What `/ready` tells, and whatever changes it.
+struct Watched {
+    devices: watch::Receiver<Option<Local>>,
+    /// The wake words of the local conversation; none: those that are set.
+    wake: Option<Vec<String>>,
+    /// Why the local conversation has ended.
+    problem: Option<String>,
+    turned: watch::Receiver<Turned>,
+    settings: watch::Receiver<Arc<Settings>>,
+    /// What is set and not in force, and files that cannot be followed.
+    troubles: watch::Receiver<BTreeMap<&'static str, String>>,
+    files: watch::Receiver<Option<String>>,
+}
+
+impl Watched {
+    fn new(app: &App, live: &Live, devices: watch::Receiver<Option<Local>>) -> Self {
+        Self {
+            devices,
+            wake: None,
+            problem: None,
+            turned: app.turned(),
+            settings: app.watch(),
+            troubles: app.troubles(),
+            files: live.trouble(),
+        }
     }
-    std::future::pending().await
+
+    /// Resolves when `/ready` should tell something new.
+    async fn changed(&mut self) {
+        tokio::select! {
+            Ok(()) = self.devices.changed() => {}
+            Ok(()) = self.settings.changed() => {}
+            Ok(()) = self.troubles.changed() => {}
+            Ok(()) = self.files.changed() => {}
+            Ok(()) = self.turned.changed() => {
+                warn!("{}", talk::news(&self.turned.borrow_and_update()));
+            }
+            else => std::future::pending().await,
+        }
+    }
+
+    fn parts(&mut self, app: &App) -> Parts {
+        let files = self.files.borrow_and_update().clone();
+        let files = files.map(|why| format!("the settings file: {why}"));
+        let troubles = self.troubles.borrow_and_update().clone().into_values();
+        let troubles: Vec<String> = troubles.chain(files).collect();
+        let wake = self.wake.clone();
+        let wake = wake.unwrap_or_else(|| self.settings.borrow_and_update().wake_words.clone());
+        let local = self.devices.borrow_and_update().clone();
+        Parts {
+            local: local.map(|local| Local {
+                wake: (!wake.is_empty()).then(|| wake.join(", ")),
+                ..match &self.problem {
+                    None => local,
+                    Some(problem) => Local {
+                        problem: Some(problem.clone()),
+                        ..Local::default()
+                    },
+                }
+            }),
+            settings: (!troubles.is_empty()).then(|| troubles.join("\n")),
+            ..app.parts()
+        }
+    }
 }
 
 /// Why the local conversation has ended; the end of anything else is an error.
@@ -347,6 +399,9 @@ fn why_ended(ended: Result<Part, JoinError>) -> Result<String, Failure> {
             )))
         }
         Ok(Part::Rooms(Err(failure))) => Err(failure),
+        Ok(Part::Settings) => Err(Failure::internal(
+            "the settings are not followed any more; see the log and start caal again",
+        )),
         Ok(Part::Rooms(Ok(())) | Part::Lobby) => Err(Failure::internal(
             "the rooms ended unexpectedly; see the log and start caal again",
         )),

@@ -123,7 +123,7 @@ pub(super) fn activation(wake: &[String]) -> Activation {
 pub async fn run(
     args: &Args,
     setting: Setting,
-    turned: Option<watch::Receiver<Turned>>,
+    turned: watch::Receiver<Turned>,
 ) -> Result<ExitCode, Failure> {
     let mut watch = Telling {
         display: Display::new(std::io::stdout(), style(args.json)),
@@ -144,15 +144,13 @@ pub async fn run(
 /// The display, which also tells once that another language model has taken over.
 struct Telling<W> {
     display: Display<W>,
-    turned: Option<watch::Receiver<Turned>>,
+    turned: watch::Receiver<Turned>,
 }
 
 impl<W: Write + Send> Watch for Telling<W> {
     fn effect(&mut self, effect: &Effect) {
-        if let Some(turned) = &mut self.turned
-            && turned.has_changed().unwrap_or(false)
-        {
-            let news = news(&turned.borrow_and_update());
+        if self.turned.has_changed().unwrap_or(false) {
+            let news = news(&self.turned.borrow_and_update());
             self.display.note(&news);
         }
         self.display.effect(effect);

@@ -49,6 +49,9 @@ pub struct Parts {
     /// The conversation through this machine's own sound; absent where none was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local: Option<Local>,
+    /// What was set and is not in force, and why; absent where all is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings: Option<String>,
 }
 
 /// The conversation through this machine's microphone and loudspeakers.

@@ -71,6 +71,12 @@ impl Conversation {
         }
     }
 
+    /// Keeps so much from now on.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.trim();
+    }
+
     /// The user said `text`. When the last question was not answered audibly, both are one message:
     /// chat models are trained on alternating turns.
     pub fn user_said(&mut self, text: &str) {

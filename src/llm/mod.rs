@@ -4,6 +4,7 @@
 pub mod choice;
 #[cfg(feature = "embedded-llm")]
 pub mod embedded;
+pub mod exchange;
 pub mod fallback;
 pub mod history;
 pub mod lazy;

@@ -47,9 +47,9 @@ pub struct Host {
     pub setting: Arc<dyn Fn() -> BoxFuture<'static, Result<Setting, String>> + Send + Sync>,
     /// Said when the first person can hear it; empty for nothing.
     pub greeting: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Whether the conversation sleeps until its wake word, so that clients are told of sleep and
+    /// Whether conversations sleep until their wake word now, so that clients are told of sleep and
     /// waking.
-    pub wake_word: bool,
+    pub wake_word: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Said when somebody outside wakes it; empty for nothing.
     pub woken: Arc<dyn Fn() -> String + Send + Sync>,
     /// Where orders from outside come from.
@@ -199,7 +199,12 @@ struct Conversation<'a> {
     speaker: Option<Identity>,
     caption: Option<Caption>,
     state: Option<AgentState>,
+    /// What clients were told of it, if anything: without a word they take it that it sleeps.
     awake: Option<bool>,
+    /// It sleeps until its wake word, or did before that was changed.
+    sleeps: bool,
+    /// It is awake, by what the ear was last told.
+    listening: bool,
     greeted: bool,
     /// A question is being answered, and its tool status is not told yet.
     answering: bool,
@@ -233,6 +238,7 @@ impl<'a> Conversation<'a> {
         sounds: mpsc::Sender<Heard>,
         tray: Tray,
     ) -> Self {
+        let sleeps = (host.wake_word)();
         Self {
             link,
             host,
@@ -242,6 +248,8 @@ impl<'a> Conversation<'a> {
             caption: None,
             state: None,
             awake: None,
+            sleeps,
+            listening: !sleeps,
             greeted: false,
             answering: false,
             began: SystemTime::now()
@@ -281,6 +289,7 @@ impl<'a> Conversation<'a> {
         self.count();
         loop {
             self.greet(seat).await?;
+            self.asleep_or_awake().await?;
             while let Some(wish) = seat.watch.0.pop_front() {
                 self.carry_out(wish).await?;
             }
@@ -404,7 +413,7 @@ impl<'a> Conversation<'a> {
             RoomEvent::Joined(_) => {
                 self.count();
                 self.alone_until = None;
-                if self.host.wake_word {
+                if (self.host.wake_word)() {
                     let awake = self.awake.unwrap_or(false);
                     self.data(topics::WAKE_WORD, topics::wake_word(awake))
                         .await?;
@@ -500,7 +509,12 @@ impl<'a> Conversation<'a> {
         match wish {
             Effect::Attend(attention) => {
                 self.attentions.push_back(attention);
-                self.asleep_or_awake(attention).await?;
+                match attention {
+                    Attention::WakeWord => self.listening = false,
+                    Attention::Speech => self.listening = true,
+                    Attention::Deaf => {}
+                }
+                self.asleep_or_awake().await?;
             }
             Effect::Show(phase) => {
                 self.show(match phase {
@@ -594,19 +608,16 @@ impl<'a> Conversation<'a> {
         format!("SG_{}_voice_{}", self.began, reply.0)
     }
 
-    async fn asleep_or_awake(&mut self, attention: Attention) -> Result<(), End> {
-        let awake = match attention {
-            Attention::WakeWord => false,
-            Attention::Speech => true,
-            Attention::Deaf => return Ok(()),
-        };
-        // Clients take it that it sleeps at first.
-        if self.host.wake_word && self.awake.unwrap_or(false) != awake {
-            self.awake = Some(awake);
-            self.data(topics::WAKE_WORD, topics::wake_word(awake))
-                .await?;
+    /// Tells clients of sleep and waking, where it changed. Where it sleeps no more at all they hear that
+    /// it is awake, once.
+    async fn asleep_or_awake(&mut self) -> Result<(), End> {
+        self.sleeps |= (self.host.wake_word)();
+        if self.awake.unwrap_or(!self.sleeps) == self.listening {
+            return Ok(());
         }
-        Ok(())
+        self.awake = Some(self.listening);
+        self.data(topics::WAKE_WORD, topics::wake_word(self.listening))
+            .await
     }
 
     async fn show(&mut self, state: AgentState) -> Result<(), End> {

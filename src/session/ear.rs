@@ -5,10 +5,19 @@
 //! Asleep, only the wake word model listens. When the word comes, the speech detector takes up the
 //! sound from right after the word, so that a question in the same breath is whole. Deaf, nothing
 //! listens, and what was heard meanwhile is never given to anybody.
+//!
+//! Other wake words, or another threshold, are taken over with the next sound: asleep the new model is
+//! given what is remembered, awake it waits for the ear to fall asleep.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::{engines::EarModels, io::EarEvent};
+use tracing::warn;
+
+use super::{
+    engines::EarModels,
+    io::EarEvent,
+    manner::{Manners, WakeSource},
+};
 use crate::{
     audio::{Hz16k, Pcm, Preroll, Rechunker, SamplePos},
     clock::At,
@@ -55,6 +64,9 @@ pub struct Ear {
     /// Sound is passed on up to here.
     pass_until: SamplePos<Hz16k>,
     failed: bool,
+    manners: Option<Manners>,
+    /// Where the model of [`Self::wake`] came from, of those that [`Self::manners`] named.
+    source: Option<WakeSource>,
 }
 
 struct Speech {
@@ -91,12 +103,7 @@ impl Ear {
             wake,
             turn_end: _,
         } = models;
-        let wake = wake.map(|model| Wake {
-            gate: WakeGate::new(model.words().len(), config.wake),
-            step: Rechunker::new(model.step()),
-            end: SamplePos::new(0),
-            model,
-        });
+        let wake = wake.map(|model| Wake::new(model, config.wake));
         Self {
             attention: if wake.is_some() {
                 Attention::WakeWord
@@ -118,12 +125,59 @@ impl Ear {
             not_before: SamplePos::new(0),
             pass_until: SamplePos::new(0),
             failed: false,
+            manners: None,
+            source: None,
+        }
+    }
+
+    /// Follows `manners` from now on, by whose present one it was made.
+    pub(super) fn follow(&mut self, mut manners: Manners) {
+        self.source = manners.borrow_and_update().wake.clone();
+        self.manners = Some(manners);
+    }
+
+    /// Takes over what is new. A model that cannot be had leaves the old one where it is.
+    fn heed(&mut self) {
+        let Some(manners) = &mut self.manners else {
+            return;
+        };
+        if !manners.has_changed().unwrap_or(false) {
+            return;
+        }
+        let manner = manners.borrow_and_update().clone();
+        let same = match (&self.source, &manner.wake) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (old, new) => old.is_none() && new.is_none(),
+        };
+        if same {
+            if let Some(wake) = &mut self.wake {
+                wake.gate = WakeGate::new(wake.model.words().len(), manner.gate);
+            }
+            return;
+        }
+        match manner.wake.as_ref().map(|make| make()).transpose() {
+            Ok(model) => {
+                self.wake = model.map(|model| Wake::new(model, manner.gate));
+                self.source.clone_from(&manner.wake);
+                if self.attention == Attention::WakeWord {
+                    self.listen_from_now();
+                }
+            }
+            Err(error) => warn!(%error, "the ear keeps the wake words that it had"),
+        }
+    }
+
+    fn listen_from_now(&mut self) {
+        let now = self.memory.end();
+        if let Some(wake) = &mut self.wake {
+            wake.begin_at(now, &self.memory);
         }
     }
 
     /// What to listen for from now on. Falling asleep runs the wake word model over what is
     /// remembered: on the thread of [`Ear::push`], please.
     pub fn attend(&mut self, attention: Attention) {
+        self.heed();
         let before = std::mem::replace(&mut self.attention, attention);
         if before == attention {
             return;
@@ -135,11 +189,7 @@ impl Ear {
         self.pass_until = SamplePos::new(0);
         match attention {
             Attention::Speech => self.speech_from(self.not_before),
-            Attention::WakeWord => {
-                if let Some(wake) = &mut self.wake {
-                    wake.begin_at(now, &self.memory);
-                }
-            }
+            Attention::WakeWord => self.listen_from_now(),
             Attention::Deaf => {}
         }
     }
@@ -147,6 +197,7 @@ impl Ear {
     /// Takes the next sound and calls `each` with what it brought, in order. After a model failed,
     /// which is said once, it hears nothing.
     pub fn push(&mut self, sound: &[f32], mut each: impl FnMut(EarEvent)) {
+        self.heed();
         for piece in sound.chunks(PIECE) {
             self.take(piece, &mut each);
         }
@@ -318,6 +369,15 @@ impl Ear {
 }
 
 impl Wake {
+    fn new(model: Box<dyn WakeModel>, gate: GateConfig) -> Self {
+        Self {
+            gate: WakeGate::new(model.words().len(), gate),
+            step: Rechunker::new(model.step()),
+            end: SamplePos::new(0),
+            model,
+        }
+    }
+
     /// Listens from `now` on. The model is given what came before, or it would need a second or two
     /// before it can recognise anything; a word in there was said to somebody who was awake.
     fn begin_at(&mut self, now: SamplePos<Hz16k>, memory: &Preroll<Hz16k>) {
@@ -336,8 +396,17 @@ impl Wake {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::watch;
+
     use super::*;
-    use crate::wake::WakeError;
+    use crate::{
+        endpoint::EndpointConfig,
+        llm::history::Limits,
+        session::{Clock, Manner, SessionConfig},
+        stt::Language,
+        tts::{Clauses, Dictionary},
+        turn::TurnConfig,
+    };
 
     /// Speech is loud.
     struct Loud;
@@ -358,8 +427,8 @@ mod tests {
         fn reset(&mut self) {}
     }
 
-    /// The word is very loud, and is noticed in the step in which it ends.
-    struct VeryLoud([String; 1], [f32; 1]);
+    /// The word has this amplitude, and is noticed in the step in which it ends.
+    struct VeryLoud([String; 1], [f32; 1], f32);
 
     impl WakeModel for VeryLoud {
         fn step(&self) -> usize {
@@ -371,7 +440,7 @@ mod tests {
         }
 
         fn score(&mut self, step: &[f32]) -> Result<&[f32], WakeError> {
-            let ends = step.contains(&0.9) && step.last() != Some(&0.9);
+            let ends = step.contains(&self.2) && step.last() != Some(&self.2);
             self.1 = [if ends { 1.0 } else { 0.0 }];
             Ok(&self.1)
         }
@@ -379,9 +448,34 @@ mod tests {
         fn reset(&mut self) {}
     }
 
+    fn word(name: &str, amplitude: f32) -> Box<dyn WakeModel> {
+        Box::new(VeryLoud([name.to_owned()], [0.0], amplitude))
+    }
+
+    /// How a conversation is held whose ear sleeps for this.
+    fn manner(wake: Option<WakeSource>) -> Arc<Manner> {
+        Arc::new(Manner {
+            config: SessionConfig {
+                turn: TurnConfig::default(),
+                endpoint: EndpointConfig::default(),
+                language: Language::Auto,
+                hints: String::new(),
+                system: Arc::new(String::new),
+                frame: Arc::new(str::to_owned),
+                history: Limits::default(),
+                voice: String::new(),
+                speed: 1.0,
+                clauses: Arc::new(|| Clauses::new(Dictionary::default())),
+                woken: Arc::new(String::new),
+                clock: Clock::Runtime,
+            },
+            wake,
+            gate: GateConfig::default(),
+        })
+    }
+
     fn ear(with_wake: bool) -> Ear {
-        let word = || Box::new(VeryLoud(["test".to_owned()], [0.0])) as Box<dyn WakeModel>;
-        let wake = with_wake.then(word);
+        let wake = with_wake.then(|| word("test", 0.9));
         let models = EarModels {
             speech: Box::new(Loud),
             wake,
@@ -485,6 +579,49 @@ mod tests {
         assert!(events[0].starts_with("started 1"), "{events:?}");
         assert!(!clip.contains(&0.7), "its own voice is not in the clip");
         assert_eq!(clip.iter().filter(|s| **s == 0.3).count(), 600 * 16);
+    }
+
+    #[test]
+    fn asleep_it_takes_over_another_wake_word_and_keeps_the_one_it_had_where_that_cannot_be_had() {
+        let said = sound(3_000, &[(500, 900, 0.9), (2_000, 2_450, 0.8)]);
+        let (sender, manners) = watch::channel(manner(None));
+        let hears = |source: Option<WakeSource>| {
+            let mut ear = ear(true);
+            ear.follow(manners.clone());
+            sender.send_replace(manner(source));
+            listen(&mut ear, &said, 320).0
+        };
+        assert_eq!(
+            hears(Some(Arc::new(|| Ok(word("other", 0.8)))))[0],
+            "wake other"
+        );
+        let cannot = hears(Some(Arc::new(|| Err(WakeError::Model("gone".to_owned())))));
+        assert_eq!(cannot[0], "wake test");
+    }
+
+    #[test]
+    fn an_ear_that_always_listened_sleeps_for_the_wake_word_it_is_given() {
+        let (sender, manners) = watch::channel(manner(None));
+        let mut ear = ear(false);
+        ear.follow(manners);
+        listen(&mut ear, &sound(1_000, &[]), 320);
+        sender.send_replace(manner(Some(Arc::new(|| Ok(word("new", 0.9))))));
+        ear.attend(Attention::WakeWord);
+        let said = sound(3_000, &[(0, 500, 0.3), (1_000, 1_500, 0.9)]);
+        assert_eq!(listen(&mut ear, &said, 320).0, ["wake new"]);
+    }
+
+    #[test]
+    fn another_threshold_counts_for_the_same_model() {
+        let source: WakeSource = Arc::new(|| Ok(word("test", 0.9)));
+        let (sender, manners) = watch::channel(manner(Some(source.clone())));
+        let mut ear = ear(true);
+        ear.follow(manners);
+        let mut strict = (*manner(Some(source))).clone();
+        strict.gate.threshold = 1.1;
+        sender.send_replace(Arc::new(strict));
+        let said = sound(2_000, &[(500, 900, 0.9)]);
+        assert_eq!(listen(&mut ear, &said, 320).0, [""; 0]);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub(super) struct LiveReply {
     /// What it answers, as the model got it; `None` for announcements and apologies.
     pub(super) user: Option<String>,
     pub(super) marks: Marks,
+    /// Said in passing: no part of the conversation.
+    pub(super) passing: bool,
     /// Its first sound has gone to the room.
     pub(super) sounded: bool,
     /// All its sound has.
@@ -78,6 +80,7 @@ impl LiveReply {
             turn,
             user,
             marks,
+            passing: false,
             sounded: false,
             ended: false,
             audible: false,

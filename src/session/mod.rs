@@ -11,6 +11,7 @@ mod engines;
 mod io;
 mod listening;
 mod live;
+mod manner;
 mod pace;
 mod playout;
 mod reply;
@@ -20,6 +21,7 @@ mod timings;
 pub use ear::{Ear, EarConfig};
 pub use engines::{EarModels, Engines, Load};
 pub use io::{EarEvent, Effect, Event};
+pub use manner::{Manner, Manners, WakeSource};
 pub use pace::Clock;
 pub use playout::{FRAME, Playout, PlayoutEvent};
 pub(crate) use seat::{Carried, Seat};
@@ -43,6 +45,7 @@ use self::{
     clip::Clip,
     listening::Overhearing,
     live::{LiveReply, Making, Prepared},
+    manner::News,
     pace::Pace,
     reply::{Reply, Script, Spoken, Voice},
 };
@@ -57,7 +60,7 @@ use crate::{
     turn::{Input, Output, Prompt, ReplyId, Take, TurnConfig, TurnId, TurnMachine},
 };
 
-/// What a session is told once.
+/// What a session is told: at its start, and again by [`Manner`].
 #[derive(Clone)]
 pub struct SessionConfig {
     /// The rules of turn taking.
@@ -82,6 +85,8 @@ pub struct SessionConfig {
     pub speed: f32,
     /// Cuts answers into clauses; called once per reply.
     pub clauses: Arc<dyn Fn() -> Clauses + Send + Sync>,
+    /// What is said to who says the wake word and no more; empty for nothing.
+    pub woken: Arc<dyn Fn() -> String + Send + Sync>,
     /// Which clock.
     pub clock: Clock,
 }
@@ -135,6 +140,9 @@ pub struct Session {
     work: HashMap<Work, AbortHandle>,
     tasks: JoinSet<Done>,
     owed: Option<Owed>,
+    /// What is said to who has just said the wake word, on its way to the machine.
+    greeting: Option<String>,
+    news: News,
     /// For displays: what has been heard so far.
     hearing: Option<Effect>,
     /// The transcription for displays only, while the user speaks.
@@ -172,6 +180,8 @@ impl Session {
             work: HashMap::new(),
             tasks: JoinSet::new(),
             owed: None,
+            greeting: None,
+            news: News::default(),
             hearing: None,
             overhearing: None,
             overheard: 0,
@@ -187,6 +197,11 @@ impl Session {
             if self.drain(&effects).await.is_err() {
                 break true;
             }
+            let greeting = self.greeting.take().map(|text| Input::Greet { text });
+            if let Some(input) = greeting.or_else(|| self.new_rules()) {
+                self.input(input);
+                continue;
+            }
             let engaged = self.config.clock == Clock::Driven && self.engaged();
             self.pace.freeze(engaged);
             if !engaged && let Some(owed) = self.owed.take() {
@@ -199,6 +214,8 @@ impl Session {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break false,
+                // Heeded above, or when the turn that is going on is over.
+                () = self.news.wait(), if !self.news.unheeded() => {}
                 Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     self.finished(done);
                 }
@@ -285,6 +302,7 @@ impl Session {
                 info!(word, score, "wake word");
                 send(effects, Effect::Woken { word, score }).await?;
                 self.input(Input::Wake);
+                self.greeting = Some((self.config.woken)());
             }
             EarEvent::SpeechStarted { from, sound } => {
                 if let Some(clip) = &mut self.clip {
@@ -462,6 +480,7 @@ impl Session {
     ) -> Result<(), Gone> {
         match output {
             Output::Capture { turn } => {
+                self.follow();
                 let (from, sound) = self.beginning.take().unwrap_or_else(|| {
                     (SamplePos::new(0), Pcm::default()) // a room without an ear
                 });
@@ -507,12 +526,16 @@ impl Session {
         prompt: Prompt,
         effects: &mpsc::Sender<Effect>,
     ) -> Result<(), Gone> {
+        if self.turn.is_none() && !matches!(prompt, Prompt::Apology(_)) {
+            self.follow(); // typed, or nobody's turn
+        }
         let prepared = self.prepared.take();
         let mut marks = Marks {
             transcript: Some(self.pace.mark()),
             ..Marks::default()
         };
         let mut turn = None;
+        let passing = matches!(prompt, Prompt::Greeting(_));
         let (making, user) = match prompt {
             Prompt::User(text) => {
                 turn = self.turn.take();
@@ -532,10 +555,14 @@ impl Session {
                 send(effects, Effect::UserSaid { turn, text }).await?;
                 (making, Some(framed))
             }
-            Prompt::Verbatim(text) => (self.make(Script::Verbatim(text)), None),
+            Prompt::Verbatim(text) | Prompt::Greeting(text) => {
+                (self.make(Script::Verbatim(text)), None)
+            }
             Prompt::Apology(trouble) => (self.make(Script::Apology(trouble)), None),
         };
-        self.live = Some(LiveReply::new(id, turn, user, marks, making));
+        let mut live = LiveReply::new(id, turn, user, marks, making);
+        live.passing = passing;
+        self.live = Some(live);
         Ok(())
     }
 
@@ -605,7 +632,9 @@ impl Session {
         if let Some(user) = &live.user {
             self.history.user_said(user);
         }
-        self.history.assistant_heard(&text, ending);
+        if !live.passing {
+            self.history.assistant_heard(&text, ending);
+        }
         let complete = ending == Ending::Complete;
         send(
             effects,

@@ -7,7 +7,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, warn};
 
-use super::{Clock, Ear, Effect, Engines, Event, Playout, Session, SessionConfig};
+use super::{Clock, Ear, Effect, Engines, Event, Manners, Playout, Session, SessionConfig};
 use crate::{
     audio::{Hz24k, Pcm},
     endpoint::TurnEndModel,
@@ -29,6 +29,8 @@ pub struct Setting {
     pub turn_end: Option<Box<dyn TurnEndModel>>,
     /// Hears.
     pub ear: Ear,
+    /// What changes while the conversation goes on; none where nothing does.
+    pub manners: Option<Manners>,
 }
 
 /// Sees what goes on: displays, benches, tests.
@@ -79,15 +81,16 @@ impl<'w, W: Watch + ?Sized> Seat<'w, W> {
             config,
             engines,
             turn_end,
-            ear,
+            mut ear,
+            manners,
         } = setting;
         let stop = CancellationToken::new();
-        let session = Session::new(
-            SessionConfig { clock, ..config },
-            engines,
-            turn_end,
-            stop.clone(),
-        );
+        let config = SessionConfig { clock, ..config };
+        let mut session = Session::new(config, engines, turn_end, stop.clone());
+        if let Some(manners) = manners {
+            ear.follow(manners.clone());
+            session = session.following(manners);
+        }
         let (events, events_rx) = mpsc::channel(QUEUE);
         let (effects_tx, effects) = mpsc::channel(QUEUE);
         let mut tasks = JoinSet::new();

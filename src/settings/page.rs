@@ -11,18 +11,22 @@ From strongest to weakest: the command line, the settings file (`settings.json` 
 the file named by `CAAL_SETTINGS_PATH`), the environment, a `.env` file in the working folder, the default.
 
 All wrong values are told at once. `caal settings list` shows where each comes from, `caal settings explain KEY`
-what it does; `caal settings set KEY=VALUE` and `caal settings unset KEY` write the file. Today a change is seen
-when the program is started again.
+what it does; `caal settings set KEY=VALUE` and `caal settings unset KEY` write the file, as does `POST /settings`.
+It may be edited by hand, too: a running `caal serve` looks at it once a second.
 
-*Made for* says when a change is to be seen once the HTTP API and running conversations follow the settings:
-**at once** with the next request that asks for it, **next turn** also in a conversation that is going on, **next start** when
-the program is started again. Of `key`s with an asterisk, what they say decides which code is loaded, which ports
-are open and who may come in: they are changed on this machine only.
+*Seen* says when a change takes effect: **at once** with the next request that asks for it, **next turn** also in a
+conversation that is going on (the turn that is going on ends as it began), **next start** when the program is
+started again. What is not there is refused: an unknown voice, say. What shows only when it is tried (a model that
+cannot be loaded, an Ollama that does not answer) leaves the old in force; the log and `/ready` say why. A language
+model is loaded before it is asked, and tried again every 30 seconds; until then the old one answers.
+
+Of `key`s with an asterisk, what they say decides which code is loaded, which ports are open and who may come in:
+they are changed on this machine only.
 
 Secrets are never shown. Each may stand in a file instead: the variable with `_FILE` behind it
 (`HASS_TOKEN_FILE=/run/secrets/hass`, also `HF_TOKEN_FILE`) names it.
 
-| key | environment | values | default | made for | what it does |
+| key | environment | values | default | seen | what it does |
 |---|---|---|---|---|---|
 ";
 

@@ -207,7 +207,7 @@ pub const ROWS: &[Row] = &[
         "CAAL_WAKE_GREETINGS",
         Kind::Lines,
         "Yes?|Hello!|I'm listening.|What can I do?|How can I help?|Go ahead.|I'm here.",
-        "What is said when the assistant is woken over the API, one of them by chance. None: nothing. In the environment with `|` between.",
+        "What is said when the assistant is woken, one of them by chance: over the API, or by its wake word where no word follows that at once. None: nothing. In the environment with `|` between.",
     )
     .taking_effect(Applies::NextTurn),
     row(
@@ -255,7 +255,7 @@ pub const ROWS: &[Row] = &[
         "OLLAMA_TEMPERATURE",
         Kind::Number(0.0, 2.0),
         "0.7",
-        "Freedom of the language model.",
+        "Freedom of the language model that Ollama runs.",
     )
     .taking_effect(Applies::NextTurn),
     row(
@@ -279,7 +279,7 @@ pub const ROWS: &[Row] = &[
         "OLLAMA_NUM_CTX",
         Kind::Int(1024, 131_072),
         "8192",
-        "Context of the language model in tokens.",
+        "Context of the language model that Ollama runs, in tokens.",
     )
     .taking_effect(Applies::NextTurn),
     row(

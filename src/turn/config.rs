@@ -49,6 +49,9 @@ pub struct TurnConfig {
     pub doubt_limit: Duration,
     /// How long to stay awake after the wake word and after a reply.
     pub follow_up: Duration,
+    /// How long whoever said the wake word may take to speak on before they are greeted: a question in
+    /// the same breath is not talked over.
+    pub greet_after: Duration,
     /// How long a room rings after the assistant's last sample, output latency included.
     pub echo_tail: Duration,
     /// The longest transcription, on top of the turn's own length.
@@ -73,6 +76,7 @@ impl Default for TurnConfig {
             barge_in_delay: Duration::from_millis(500),
             doubt_limit: Duration::from_millis(1_500),
             follow_up: Duration::from_secs(8),
+            greet_after: Duration::from_millis(700),
             echo_tail: Duration::from_millis(400),
             transcribe_limit: Duration::from_secs(20),
             think_limit: Duration::from_secs(90),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::config::TurnConfig;
 use crate::fault::Fault;
 
 /// One stretch of user speech with its pauses, numbered from 1 within a session.
@@ -81,6 +82,14 @@ pub enum Input {
         /// What.
         text: String,
     },
+    /// Somebody has just said the wake word: say `text` unless they speak on at once.
+    Greet {
+        /// What.
+        text: String,
+    },
+    /// Go by these rules from now on. Only at rest; else it does nothing, and is to be said again: what
+    /// is going on ends by the rules under which it began.
+    Rules(Box<TurnConfig>),
     /// The user wants silence (a button): whatever is being said or prepared ends.
     Interrupt,
     /// [`deadline`](super::TurnMachine::deadline) was reached.
@@ -168,6 +177,8 @@ pub enum Prompt {
     User(String),
     /// This text.
     Verbatim(String),
+    /// This text, which is no part of the conversation.
+    Greeting(String),
     /// One sentence of regret.
     Apology(Trouble),
 }

@@ -88,6 +88,7 @@ enum Draft {
 enum Kind {
     Answer,
     Announcement,
+    Greeting,
     Apology,
 }
 
@@ -170,6 +171,8 @@ pub struct TurnMachine {
     /// Words of the user that no audible reply has answered yet, in the order said.
     carried: Vec<String>,
     announcements: VecDeque<String>,
+    /// What is said, and when, to whoever said the wake word and nothing since. Only while awake.
+    greeting: Option<(At, String)>,
     /// Until when the room rings from a reply that was cut.
     rings_until: At,
     outbox: VecDeque<Output>,
@@ -189,6 +192,7 @@ impl TurnMachine {
             replies: 0,
             carried: Vec::new(),
             announcements: VecDeque::new(),
+            greeting: None,
             rings_until: At::START,
             outbox: VecDeque::new(),
         };
@@ -207,6 +211,9 @@ impl TurnMachine {
         let (phase, attention) = (self.phase(), self.attention());
         let state = std::mem::replace(&mut self.state, State::Asleep);
         self.state = self.next(now, state, input);
+        if !matches!(self.state, State::Awake { .. }) {
+            self.greeting = None; // they speak, or are spoken to
+        }
         if self.attention() != attention {
             self.emit(Output::Attend(self.attention()));
         }
@@ -225,7 +232,10 @@ impl TurnMachine {
     pub fn deadline(&self) -> Option<At> {
         match &self.state {
             State::Asleep => None,
-            State::Awake { until } => *until,
+            State::Awake { until } => {
+                let greeting = self.greeting.as_ref().map(|(at, _)| *at);
+                [*until, greeting].into_iter().flatten().min()
+            }
             State::Hearing { turn } => Some(turn.ceiling),
             State::Settling {
                 until,
@@ -244,7 +254,7 @@ impl TurnMachine {
 
     /// Nothing is going on and nothing is awaited.
     pub fn at_rest(&self) -> bool {
-        matches!(self.state, State::Asleep | State::Awake { .. })
+        matches!(self.state, State::Asleep | State::Awake { .. }) && self.greeting.is_none()
     }
 
     /// Who has the floor, for displays.
@@ -260,6 +270,7 @@ impl TurnMachine {
             | State::Echo {
                 then: Then::Awake, ..
             } => Phase::Listening,
+            State::Thinking { live, .. } if live.kind == Kind::Greeting => Phase::Listening,
             State::Transcribing { .. } | State::Thinking { .. } => Phase::Thinking,
             State::Overlapped {
                 under: Under::Unheard { .. },
@@ -298,13 +309,22 @@ impl TurnMachine {
 
             (Asleep | Awake { until: Some(_) }, Input::Wake) => self.awake(now),
 
+            (state @ Awake { .. }, Input::Greet { text }) => {
+                self.greeting = Some((now + self.config.greet_after, text))
+                    .filter(|(_, text)| !text.trim().is_empty());
+                state
+            }
+            (state @ (Asleep | Awake { .. }), Input::Rules(rules)) if self.greeting.is_none() => {
+                self.ruled(now, state, *rules)
+            }
+
             (Awake { until }, Input::SpeechStarted) => {
                 let awake_until = until.unwrap_or(now);
                 Hearing {
                     turn: self.capture(now, awake_until),
                 }
             }
-            (Awake { until: Some(until) }, Input::Tick) if now >= until => Asleep,
+            (state @ Awake { .. }, Input::Tick) => self.waited(now, state),
 
             (Hearing { turn }, Input::SpeechEnded { silent_for }) => {
                 self.settle(now, turn, silent_for)

@@ -26,17 +26,17 @@ use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 /// A fresh install, as far as the API can tell.
-struct Caal {
+pub(crate) struct Caal {
     home: TempDir,
-    settings: Live,
+    pub(crate) settings: Live,
     router: Router,
     _readiness: watch::Sender<Readiness>,
 }
 
 /// An answer.
 #[derive(Debug)]
-struct Answer {
-    status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     headers: HeaderMap,
     text: String,
 }
@@ -47,7 +47,7 @@ impl Caal {
     }
 
     /// One that is started in this environment.
-    fn in_environment(variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn in_environment(variables: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let settings = Live::open(sources(home.path(), variables)).unwrap();
         let (readiness, watched) = watch::channel(Readiness::Loading);
@@ -91,7 +91,7 @@ impl Caal {
         answer.json()
     }
 
-    async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.ask("POST", path, Some("application/json"), &body.to_string())
             .await
     }
@@ -104,7 +104,7 @@ impl Caal {
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 

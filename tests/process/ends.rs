@@ -13,7 +13,7 @@ use super::no_sound;
 const ROOM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audio/room.wav");
 
 /// A running `caal`; a test that fails leaves none behind.
-struct Process(Child);
+struct Process(Child, tempfile::TempDir);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -47,7 +47,7 @@ fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Process {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary runs");
-    Process(child)
+    Process(child, home)
 }
 
 /// Waits until a server is ready; its address.
@@ -155,6 +155,55 @@ fn serve_becomes_ready_answers_and_drains_on_sigterm() {
         let right = answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(word);
         assert!(right, "{path}: {answer}");
     }
+    drains(server);
+}
+
+/// Waits until `server` answers `path` with `word`: what is written is seen within a second.
+#[cfg(feature = "embedded-llm")]
+fn comes(address: &str, path: &str, word: &str) {
+    let patience = std::time::Duration::from_secs(60);
+    let started = std::time::Instant::now();
+    loop {
+        let answer = get(address, path);
+        if answer.contains(word) {
+            return;
+        }
+        assert!(started.elapsed() < patience, "no {word} in {answer}");
+        std::thread::yield_now();
+    }
+}
+
+/// The settings file is everybody's: the command, an editor, the server.
+#[cfg(feature = "embedded-llm")]
+#[test]
+fn a_server_follows_what_others_set_and_says_what_it_cannot_follow() {
+    let mut server = server(&[], &[]);
+    let address = address(&mut server).expect("ready");
+    let home = server.1.path();
+    let set = Command::new(env!("CARGO_BIN_EXE_caal"))
+        .args([
+            "settings",
+            "set",
+            "agent_name=Ada",
+            "wake_word_enabled=true",
+        ])
+        .env_clear()
+        .env("CAAL_HOME", home)
+        .output()
+        .expect("the binary runs");
+    assert!(set.status.success(), "{set:?}");
+    comes(&address, "/settings", "\"agent_name\":\"Ada\"");
+    assert!(!get(&address, "/ready").contains("\"settings\""));
+
+    let file = home.join("settings.json");
+    std::fs::write(&file, r#"{"agent_name": "#).expect("writable");
+    comes(&address, "/ready", "it is not JSON");
+    comes(&address, "/settings", "\"agent_name\":\"Ada\"");
+    std::fs::write(&file, r#"{"tts_voice_kokoro": "nobody"}"#).expect("writable");
+    comes(&address, "/ready", "there is no voice");
+    std::fs::write(&file, r#"{"tts_voice_kokoro": "bf_emma"}"#).expect("writable");
+    comes(&address, "/settings", "\"agent_name\":\"Cal\"");
+    comes(&address, "/settings", "bf_emma");
     drains(server);
 }
 

@@ -8,14 +8,16 @@ use caal::{
     pii::Pii,
     room::{self, Desk, Host, Order, OrderError, Outcome},
     rtc::{Closed, Departure, Identity, Link, Participant, RoomCommand, RoomEvent},
+    session::Manner,
+    turn::Activation,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::support::{Story, ms};
+use super::support::{Story, ms, wake_word};
 
 const ANNA: &str = "anna";
 
@@ -86,6 +88,18 @@ async fn play_with(
     wake_word: bool,
     desk: Desk,
 ) -> Seen {
+    let (_, sleeps) = watch::channel(wake_word);
+    play_live(story, script, length, sleeps, desk).await
+}
+
+/// The same, where it may change whether the assistant sleeps.
+async fn play_live(
+    story: &Story,
+    script: Script,
+    length: u64,
+    sleeps: watch::Receiver<bool>,
+    desk: Desk,
+) -> Seen {
     let (events_tx, events) = mpsc::channel(16);
     let (commands, mut commands_rx) = mpsc::channel(64);
     let link = Link {
@@ -101,7 +115,7 @@ async fn play_with(
             Box::pin(async move { Ok(setting) })
         }),
         greeting: Arc::new(|| "Hello there.".to_owned()),
-        wake_word,
+        wake_word: Arc::new(move || *sleeps.borrow()),
         woken: Arc::new(|| "Yes?".to_owned()),
         desk,
     };
@@ -419,4 +433,57 @@ async fn whoever_is_woken_from_outside_greets_and_hears_a_question_without_its_w
     assert!(seen.at("wakeword_state\",\"state\":\"active\"") >= 2_000);
     assert_eq!(seen.caption("SG_voice_1"), "Yes?");
     seen.at("anna: what time is it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wake_word_may_be_wanted_and_not_wanted_any_more_while_they_talk() {
+    let story = Story::new()
+        .says(1_000, 2_000, "what time is it")
+        .says(13_000, 14_000, "who are you")
+        .calls(20_000, 20_500)
+        .says(20_600, 21_600, "and now")
+        .says(46_000, 47_000, "still there")
+        .with(|story| story.turn.activation = Activation::AlwaysOn);
+    let always = Manner {
+        config: story.config(),
+        wake: None,
+        gate: Default::default(),
+    };
+    let mut asleep = always.clone();
+    asleep.config.turn.activation = Activation::WakeWord;
+    asleep.config.turn.follow_up = ms(3_000);
+    asleep.wake = Some(wake_word());
+    let (sender, manners) = watch::channel(Arc::new(always.clone()));
+    let (sleeps, sleeping) = watch::channel(false);
+    let story = story.with(|story| story.manners = Some(manners));
+    let script = vec![(0, join(ANNA))];
+    let playing = play_live(&story, script, 52_000, sleeping, Desk::default());
+    let changing = async {
+        sleep(ms(6_000)).await;
+        sleeps.send_replace(true);
+        sender.send_replace(Arc::new(asleep));
+        sleep(ms(34_000)).await;
+        sleeps.send_replace(false);
+        sender.send_replace(Arc::new(always));
+    };
+    let (seen, ()) = tokio::join!(playing, changing);
+    for heard in ["what time is it", "and now", "still there"] {
+        seen.at(heard);
+    }
+    seen.has_not("who are you");
+    let told = |at: u64| {
+        let state = |(when, line): &&(u64, String)| *when <= at && line.contains("wakeword_state");
+        let last = seen.lines.iter().rfind(state);
+        last.map(|(_, line)| line.contains("active"))
+    };
+    assert_eq!(told(5_000), None, "{}", seen.text());
+    assert_eq!(
+        told(6_500),
+        Some(true),
+        "it sleeps from now on, and not yet"
+    );
+    assert_eq!(told(12_000), Some(false), "{}", seen.text());
+    assert_eq!(told(21_000), Some(true), "{}", seen.text());
+    assert_eq!(told(39_000), Some(false), "{}", seen.text());
+    assert_eq!(told(41_000), Some(true), "{}", seen.text());
 }

@@ -17,7 +17,8 @@ use caal::{
     llm::{ChatRequest, Delta, Llm, LlmError, Message, history::Limits},
     local::file::{self, Answer, Options, Speed},
     session::{
-        Clock, Ear, EarConfig, EarModels, Effect, Engines, Load, SessionConfig, Setting, Watch,
+        Clock, Ear, EarConfig, EarModels, Effect, Engines, Load, Manners, SessionConfig, Setting,
+        WakeSource, Watch,
     },
     stt::{Language, Stt, SttError, TranscribeRequest, Transcript},
     tts::{Clauses, SpeakRequest, Tts, TtsError, Voice, dictionary::Dictionary},
@@ -58,6 +59,12 @@ pub(crate) struct Story {
     /// Interim words are part of the log.
     pub(crate) hearing: bool,
     requests: Arc<Mutex<Vec<ChatRequest>>>,
+    /// What the voice was asked to say.
+    spoken: Arc<Mutex<Vec<SpeakRequest>>>,
+    /// Said to who says the wake word and no more.
+    pub(crate) greeting: &'static str,
+    /// What changes meanwhile.
+    pub(crate) manners: Option<Manners>,
     /// What the assistant is told about itself.
     pub(crate) system: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -79,6 +86,7 @@ pub(crate) struct Told {
     pub(crate) log: Vec<String>,
     pub(crate) answer: Answer,
     pub(crate) requests: Vec<ChatRequest>,
+    pub(crate) spoken: Vec<SpeakRequest>,
 }
 
 impl Told {
@@ -155,6 +163,9 @@ impl Story {
             load: Load::default(),
             hearing: false,
             requests: Arc::default(),
+            spoken: Arc::default(),
+            greeting: "",
+            manners: None,
             system: Arc::new(|| "Be brief.".to_owned()),
         }
     }
@@ -213,6 +224,7 @@ impl Story {
     }
 
     pub(crate) fn config(&self) -> SessionConfig {
+        let self_greeting = self.greeting;
         SessionConfig {
             turn: self.turn,
             endpoint: EndpointConfig {
@@ -228,6 +240,7 @@ impl Story {
             voice: String::new(),
             speed: 1.0,
             clauses: Arc::new(|| Clauses::new(Dictionary::default())),
+            woken: Arc::new(|| self_greeting.to_owned()),
             clock: Clock::Runtime,
         }
     }
@@ -254,6 +267,7 @@ impl Story {
                 .complete
                 .map(|p| Box::new(FakeJudge(p)) as Box<dyn TurnEndModel>),
             ear: Ear::new(models, EarConfig::default()),
+            manners: self.manners.clone(),
         }
     }
 
@@ -278,7 +292,9 @@ impl Story {
             .await
             .expect("the session lives to the end");
         let requests = self.requests.lock().unwrap().clone();
+        let spoken = self.spoken.lock().unwrap().clone();
         Told {
+            spoken,
             log: log.lines,
             answer,
             requests,
@@ -369,6 +385,18 @@ impl WakeModel for FakeWake {
     }
 
     fn reset(&mut self) {}
+}
+
+/// The wake word of [`Story::calls`], for ears that are given it later.
+pub(crate) fn wake_word() -> WakeSource {
+    let room = std::thread::current().id();
+    Arc::new(move || {
+        Ok(Box::new(FakeWake {
+            words: vec!["hey_test".into()],
+            score: [0.0],
+            room,
+        }))
+    })
 }
 
 struct FakeJudge(f32);
@@ -484,6 +512,7 @@ struct FakeTts {
 impl Tts for FakeTts {
     fn speak(&self, request: SpeakRequest) -> BoxStream<'static, Result<Pcm<Hz24k>, TtsError>> {
         let behaviour = self.story.tts;
+        self.story.spoken.lock().unwrap().push(request.clone());
         let length = self.story.per_letter * request.text.len() as u32;
         stream::once(async move {
             match behaviour {

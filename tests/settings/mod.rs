@@ -2,6 +2,8 @@
 //! survives a kill and a full disk.
 
 mod command;
+mod effects;
+mod following;
 mod survives;
 
 use std::{fs, path::Path, sync::Arc};

@@ -24,6 +24,7 @@ pub(crate) fn config() -> TurnConfig {
         barge_in_delay: Duration::from_millis(600),
         doubt_limit: Duration::from_secs(2),
         follow_up: Duration::from_secs(5),
+        greet_after: Duration::from_millis(500),
         echo_tail: Duration::from_millis(400),
         transcribe_limit: Duration::from_secs(10),
         think_limit: Duration::from_secs(20),

@@ -708,3 +708,66 @@ fn the_wake_words_window_is_renewed_by_a_reply() {
     let log = play(config(), &[(1_000, Input::Wake), (4_000, Input::Wake)]);
     assert!(log.contains("9.000s Show(Asleep)"), "{log}");
 }
+
+fn greet() -> Input {
+    Input::Greet {
+        text: "Yes?".to_owned(),
+    }
+}
+
+#[test]
+fn who_says_the_wake_word_and_waits_is_greeted_and_has_time_after_it() {
+    let log = play(
+        config(),
+        &[
+            (100, Input::Wake),
+            (100, greet()),
+            (900, Input::ReplyAudible { reply: ONE }),
+            (1_400, Input::ReplyOver { reply: ONE }),
+        ],
+    );
+    assert_eq!(
+        log,
+        "\
+0.000s Attend(WakeWord)
+0.000s Show(Asleep)
+0.100s Attend(Speech)
+0.100s Show(Listening)
+0.600s StartReply { reply: ReplyId(1), prompt: Greeting(\"Yes?\") }
+0.900s Show(Speaking)
+1.400s Show(Listening)
+6.400s Attend(WakeWord)
+6.400s Show(Asleep)
+"
+    );
+}
+
+#[test]
+fn nobody_is_greeted_who_speaks_on_types_or_wants_silence() {
+    for meanwhile in [
+        Input::SpeechStarted,
+        typed("hello"),
+        announce("News."),
+        Input::Interrupt,
+    ] {
+        let script = [(100, Input::Wake), (100, greet()), (400, meanwhile)];
+        let log = play(config(), &script);
+        assert!(!log.contains("Greeting"), "{log}");
+    }
+    let asleep = play(config(), &[(100, greet())]);
+    assert!(!asleep.contains("Greeting"), "{asleep}");
+}
+
+#[test]
+fn other_rules_count_at_rest_only() {
+    let rules = |config: TurnConfig| Input::Rules(Box::new(config));
+    let sleepy = play(always_on(Duplex::Full), &[(1_000, rules(config()))]);
+    let asleep = "6.000s Attend(WakeWord)\n6.000s Show(Asleep)\n";
+    assert!(sleepy.ends_with(asleep), "{sleepy}");
+    let awake = play(config(), &[(1_000, rules(always_on(Duplex::Full)))]);
+    let woken = "1.000s Attend(Speech)\n1.000s Show(Listening)\n";
+    assert!(awake.ends_with(woken), "{awake}");
+    let talking = [(1_000, Input::SpeechStarted), (1_500, rules(config()))];
+    let talking = play(always_on(Duplex::Full), &talking);
+    assert!(!talking.contains("Asleep"), "{talking}");
+}

@@ -40,6 +40,14 @@ impl Dice {
     }
 }
 
+fn some_config(dice: &mut Dice) -> TurnConfig {
+    TurnConfig {
+        activation: [Activation::WakeWord, Activation::AlwaysOn][dice.roll(2) as usize],
+        duplex: [Duplex::Half, Duplex::Full][dice.roll(2) as usize],
+        ..config()
+    }
+}
+
 struct LiveReply {
     id: ReplyId,
     /// Empty for announcements and apologies.
@@ -76,11 +84,7 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let mut dice = Dice(seed);
-        let config = TurnConfig {
-            activation: [Activation::WakeWord, Activation::AlwaysOn][dice.roll(2) as usize],
-            duplex: [Duplex::Half, Duplex::Full][dice.roll(2) as usize],
-            ..config()
-        };
+        let config = some_config(&mut dice);
         let playout = (dice.roll(16) == 0).then(Playout::new);
         let mut world = Self {
             seed,
@@ -214,7 +218,7 @@ impl World {
                         self.owed.clear();
                         Vec::new()
                     }
-                    Prompt::Verbatim(_) => Vec::new(),
+                    Prompt::Verbatim(_) | Prompt::Greeting(_) => Vec::new(),
                 };
                 self.live = Some(LiveReply {
                     id: reply,
@@ -319,8 +323,21 @@ impl World {
         }
         let any = ReplyId(self.dice.roll(self.replies + 2));
         let live = self.live.as_ref().map(|l| (l.id, l.hushed, l.audible));
-        let input = match self.dice.roll(24) {
+        let input = match self.dice.roll(27) {
             0 => Input::Wake,
+            24 => Input::Greet {
+                text: "yes?".to_owned(),
+            },
+            25 => {
+                let config = TurnConfig {
+                    follow_up: Duration::from_millis(self.dice.roll(6_000)),
+                    ..some_config(&mut self.dice)
+                };
+                if self.machine.at_rest() {
+                    self.config = config;
+                }
+                Input::Rules(Box::new(config))
+            }
             1..=5 => Input::SpeechStarted,
             6..=9 => {
                 let silent_for = Duration::from_millis(self.dice.roll(400));

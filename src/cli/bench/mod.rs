@@ -22,7 +22,7 @@ use super::{
     out::{remark, say},
 };
 use crate::{
-    app::{self, App},
+    app::{self, App, Place},
     models::Store,
     settings::Settings,
     turn::TurnConfig,
@@ -95,7 +95,11 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
         Which::Turn(args) => {
             let app = App::build(settings).await?;
             remark(format_args!("caal: {}", app.greeting()));
-            return turn::run(&args, || app.conversation(TurnConfig::default(), &[])).await;
+            let place = Place::Here {
+                turn: TurnConfig::default(),
+                wake: Some(Vec::new()),
+            };
+            return turn::run(&args, || app.conversation(place.clone())).await;
         }
         Which::Serve(args) => serve::run(&args, &settings).await?,
         Which::Rooms(args) => rooms::run(&args, &settings).await?,

@@ -10,12 +10,37 @@ use super::{
 use crate::{
     clock::At,
     turn::{
-        config::{Activation, Duplex},
+        config::{Activation, Duplex, TurnConfig},
         io::{CancelReason, Output, Prompt, ReplyId, Trouble, TurnId},
     },
 };
 
 impl TurnMachine {
+    /// Awake, and a deadline may be over: greets, or falls asleep.
+    pub(super) fn waited(&mut self, now: At, state: State) -> State {
+        if let Some((_, text)) = self.greeting.take_if(|(at, _)| now >= *at) {
+            return self.reply(now, Prompt::Greeting(text), Kind::Greeting, Then::Awake);
+        }
+        match state {
+            State::Awake { until: Some(until) } if now >= until => State::Asleep,
+            state => state,
+        }
+    }
+
+    /// Other rules, at rest.
+    pub(super) fn ruled(&mut self, now: At, state: State, rules: TurnConfig) -> State {
+        self.config = rules;
+        match (rules.activation, state) {
+            (Activation::AlwaysOn, _) => State::Awake { until: None },
+            // Nobody needs a wake word for what they were just about to say.
+            (Activation::WakeWord, State::Awake { until: None }) => self.awake(now),
+            (Activation::WakeWord, State::Awake { until: Some(until) }) => State::Awake {
+                until: Some(until.min(now + rules.follow_up)),
+            },
+            (Activation::WakeWord, state) => state,
+        }
+    }
+
     /// A pause begins: ask whether it is the end, and for the words as soon as that is known.
     pub(super) fn settle(&mut self, now: At, mut turn: Turn, silent_for: Duration) -> State {
         let silent_since = now.saturating_sub(silent_for).max(turn.since);
@@ -213,7 +238,7 @@ impl TurnMachine {
         self.answered(live);
         match live.kind {
             Kind::Answer => self.apologise(now, Trouble::TooSlow),
-            Kind::Announcement | Kind::Apology => self.rest(now, live.then),
+            Kind::Announcement | Kind::Greeting | Kind::Apology => self.rest(now, live.then),
         }
     }
 
@@ -283,6 +308,7 @@ impl TurnMachine {
 
     pub(super) fn interrupt(&mut self, now: At, state: State) -> State {
         use State::*;
+        self.greeting = None;
         match state {
             Thinking { live, .. } => {
                 self.cancel(live, CancelReason::Interrupted);
@@ -359,7 +385,7 @@ impl TurnMachine {
 
     /// The user's words have had their reply.
     pub(super) fn answered(&mut self, live: Live) {
-        if live.kind != Kind::Announcement {
+        if !matches!(live.kind, Kind::Announcement | Kind::Greeting) {
             self.carried.clear();
         }
     }

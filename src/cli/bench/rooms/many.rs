@@ -94,7 +94,8 @@ impl House {
             tts: Arc::new(Prepared(Arc::new(voice))),
             load: Load::default(),
         };
-        let mut host = app::rooms(&Arc::new(App::with(settings, engines)?))?;
+        let runtime = app::runtime(&settings)?;
+        let mut host = app::rooms(&Arc::new(App::with(settings, runtime, engines)))?;
         let begun = Arc::new(AtomicUsize::new(0));
         host.setting = {
             let (load, begun) = (host.setting, Arc::clone(&begun));
