@@ -7,18 +7,28 @@ use axum::http::StatusCode;
 use caal::{
     app::{self, App},
     audio::{Hz16k, Hz24k, Pcm},
+    llm::{ChatRequest, Delta, Message},
     pii::Pii,
     room,
     rtc::{Identity, Link, Participant, RoomCommand, RoomEvent},
     session::Engines,
     tts::{SpeakRequest, Tts, TtsError, Voice},
 };
-use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, stream::BoxStream};
 use serde_json::json;
-use tokio::{sync::mpsc, task::JoinSet, time::Duration};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Duration, MissedTickBehavior, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{conversation, http::Caal, support};
+use crate::{
+    conversation,
+    http::Caal,
+    llm::scripted::{Scripted, answer, response, streamed},
+    support,
+};
 
 /// A voice that notes what it is asked to say.
 struct Noting(Arc<dyn Tts>, Arc<Mutex<Vec<SpeakRequest>>>);
@@ -42,24 +52,45 @@ impl Tts for Noting {
 struct Anna {
     events: mpsc::Sender<RoomEvent>,
     commands: mpsc::Receiver<RoomCommand>,
+    seen: Seen,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// The assistant listens, or has.
+    listens: bool,
     frames: usize,
+    /// What it heard.
+    words: Vec<String>,
     replies: usize,
 }
+
+/// A failure, not a hang: real models on a busy machine are slow.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Anna {
     async fn happens(&self, event: RoomEvent) {
         self.events.send(event).await.expect("the room lives");
     }
 
-    /// Says `sound` as a microphone would, then is silent, until she has heard what is `wanted`.
-    async fn says_until(&mut self, sound: &Pcm<Hz16k>, wanted: impl Fn(&Self) -> bool) {
+    /// Says `sound` as a microphone would, then is silent, until she has seen what is `wanted`.
+    async fn says_until(&mut self, sound: &Pcm<Hz16k>, wanted: impl Fn(&Seen) -> bool) {
+        let saying = timeout(PATIENCE, self.says(sound, wanted)).await;
+        assert!(saying.is_ok(), "it did not come: {:?}", self.seen);
+    }
+
+    async fn says(&mut self, sound: &Pcm<Hz16k>, wanted: impl Fn(&Seen) -> bool) {
         let mut pieces = sound.samples().chunks(320);
         let mut tick = tokio::time::interval(Duration::from_millis(20));
-        while !wanted(self) {
+        // Never faster than it is said, or a busy ear would lose some of it.
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !wanted(&self.seen) {
             tokio::select! {
                 command = self.commands.recv() => match command.expect("the room lives") {
-                    RoomCommand::Voice(_) => self.frames += 1,
-                    RoomCommand::VoiceText { last: true, .. } => self.replies += 1,
+                    RoomCommand::State(_) => self.seen.listens = true,
+                    RoomCommand::Voice(_) => self.seen.frames += 1,
+                    RoomCommand::UserText { text, last: true, .. } => self.seen.words.push(text.0),
+                    RoomCommand::VoiceText { last: true, .. } => self.seen.replies += 1,
                     _ => {}
                 },
                 _ = tick.tick() => {
@@ -109,8 +140,7 @@ async fn a_post_in_the_middle_of_an_answer_changes_the_next_answers_voice_and_no
     let mut anna = Anna {
         events,
         commands,
-        frames: 0,
-        replies: 0,
+        seen: Seen::default(),
     };
     anna.happens(RoomEvent::Joined(Participant {
         identity: Identity::new("anna"),
@@ -119,7 +149,10 @@ async fn a_post_in_the_middle_of_an_answer_changes_the_next_answers_voice_and_no
     }))
     .await;
     let question = conversation::fixture("what_time_is_it");
-    anna.says_until(&question, |anna| anna.frames > 0).await;
+    let nothing = Pcm::default();
+    // While its models are loaded nobody listens.
+    anna.says_until(&nothing, |seen| seen.listens).await;
+    anna.says_until(&question, |seen| seen.frames > 0).await;
 
     // What is wrong is refused, all at once; what is right is taken over.
     let wrong =
@@ -140,14 +173,13 @@ async fn a_post_in_the_middle_of_an_answer_changes_the_next_answers_voice_and_no
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     let mut in_force = app.watch();
     let taken_over = in_force.wait_for(|settings| settings.voice == "bf_emma");
-    let nothing = Pcm::default();
     tokio::select! {
         taken = taken_over => drop(taken.expect("the app lives")),
         () = anna.says_until(&nothing, |_| false) => {}
     }
     assert_eq!(greeting(), "Hi, I'm Ada. How can I help?");
-    anna.says_until(&nothing, |anna| anna.replies == 1).await;
-    anna.says_until(&question, |anna| anna.replies == 2).await;
+    anna.says_until(&nothing, |seen| seen.replies == 1).await;
+    anna.says_until(&question, |seen| seen.replies == 2).await;
 
     let spoken = spoken.lock().unwrap().clone();
     let answers: Vec<_> = spoken.iter().filter(|s| s.text != "Hello.").collect();
@@ -211,4 +243,78 @@ async fn what_cannot_be_had_is_told_and_the_old_goes_on_and_what_can_is_taken_ov
     let held = app.settings();
     assert_eq!(held.voice, "af_sky");
     assert!(held.wake_word_enabled && held.wake_words == ["alexa"]);
+}
+
+/// A server that speaks Ollama's protocol, has the model `m` (or none), and answers with its name.
+async fn ollama(name: &'static str, has_model: bool) -> Scripted {
+    Scripted::with(move |seen| {
+        if seen.head.starts_with("GET /api/tags") {
+            let tags: &[u8] = match has_model {
+                true => br#"{"models":[{"name":"m:latest","size":1}]}"#,
+                false => br#"{"models":[]}"#,
+            };
+            return response("200 OK", "application/json", &[tags]);
+        }
+        streamed(&[answer(&["I am ", name]).as_bytes()])
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_language_model_is_warmed_before_it_is_asked_and_the_old_answers_until_then() {
+    let models = support::models();
+    let caal = Caal::in_environment(&[
+        ("CAAL_MODELS", models.to_str().unwrap()),
+        ("LLM_PROVIDER", "ollama"),
+    ]);
+    let settings = (*caal.settings.current()).clone();
+    let engines = conversation::engines().clone();
+    let app = Arc::new(App::with(settings, support::runtime(), engines));
+    let mut tasks = JoinSet::new();
+    let (live, following) = (caal.settings.clone(), app.clone());
+    tasks.spawn(async move { following.follow(&live).await });
+    let says = async || {
+        let request = ChatRequest {
+            messages: vec![Message::User("Who are you?".to_owned())],
+        };
+        let words = app.engines().llm.chat(request).map(|delta| match delta {
+            Ok(Delta::Text(text)) => text,
+            Err(error) => error.to_string(),
+        });
+        words.collect::<Vec<_>>().await.concat()
+    };
+    let moves = async |to: &Scripted| {
+        let wanted = json!({ "settings": { "ollama_host": to.url() } });
+        assert_eq!(caal.post("/settings", wanted).await.status, StatusCode::OK);
+    };
+    let (first, empty, second) = (
+        ollama("the first", true).await,
+        ollama("empty", false).await,
+        ollama("the second", true).await,
+    );
+    let mut in_force = app.watch();
+    moves(&first).await;
+    let there = in_force.wait_for(|settings| settings.ollama_host == first.url());
+    there.await.expect("the app lives");
+    let warmed = first
+        .seen()
+        .iter()
+        .any(|seen| seen.head.starts_with("POST /api/chat"));
+    assert!(warmed, "before anybody asked it: {:?}", first.seen());
+    assert_eq!(says().await, "I am the first");
+
+    moves(&empty).await;
+    let mut troubles = app.troubles();
+    let told = troubles.wait_for(|all| all.contains_key("language model"));
+    let told = told.await.expect("the app lives").clone();
+    assert!(told["language model"].contains("has no model"), "{told:?}");
+    assert_eq!(says().await, "I am the first");
+    assert_eq!(app.settings().ollama_host, first.url());
+
+    moves(&second).await;
+    let there = in_force.wait_for(|settings| settings.ollama_host == second.url());
+    there.await.expect("the app lives");
+    assert_eq!(says().await, "I am the second");
+    let none = troubles.wait_for(|all| all.is_empty());
+    none.await.expect("the app lives");
 }
