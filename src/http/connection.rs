@@ -16,6 +16,9 @@ use tracing::warn;
 use super::{State, guard::Caller};
 use crate::rtc::Inviter;
 
+/// Longest body, bytes: what clients write there is not followed.
+pub(super) const LONGEST: usize = 64 << 10;
+
 /// Where the rooms are, and who writes invitations.
 #[derive(Clone, Debug)]
 pub struct Rooms {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
+    extract::DefaultBodyLimit,
     http::StatusCode,
     response::IntoResponse,
     routing::{get, post},
@@ -119,7 +120,10 @@ pub struct State {
 pub fn router(state: State) -> Router {
     Router::new()
         .route("/ready", get(ready))
-        .route("/api/connection-details", post(connection::details))
+        .route(
+            "/api/connection-details",
+            post(connection::details).layer(DefaultBodyLimit::max(connection::LONGEST)),
+        )
         .merge(api::routes())
         .merge(page::routes())
         .fallback(not_found)

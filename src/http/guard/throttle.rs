@@ -13,6 +13,9 @@ const ADDRESSES: usize = 10_000;
 /// Addresses that are remembered because they got in.
 const KNOWN: usize = 256;
 
+/// How many times as often those may fail: a program with an old key shall not keep the others of its house out.
+const PATIENCE: f64 = 60.0;
+
 /// How often addresses that have nothing more to count are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
 
@@ -87,12 +90,13 @@ impl Failures {
         own.is_none_or(|bucket| bucket.has(now)) && all()
     }
 
-    /// Notes that `address` got in.
+    /// Notes that `address` got in. What it failed before is forgiven.
     pub(super) fn succeed(&mut self, address: IpAddr) {
         let address = network(address);
         if self.known.contains(&address) {
             return;
         }
+        self.each.remove(&address);
         if self.known.len() >= KNOWN {
             self.known.pop_front();
         }
@@ -114,8 +118,12 @@ impl Failures {
                 return;
             }
         }
-        let bucket = self.each.entry(network(address)).or_insert(self.new);
-        bucket.take(now);
+        let address = network(address);
+        let new = match self.known.contains(&address) {
+            true => Bucket::per_minute(self.new.most * PATIENCE),
+            false => self.new,
+        };
+        self.each.entry(address).or_insert(new).take(now);
     }
 }
 
@@ -158,6 +166,18 @@ mod tests {
         assert!(failures.may_try(at(99), start));
         (100..100 + KNOWN as u32).for_each(|n| failures.succeed(at(n)));
         assert!(!failures.may_try(at(99), start));
+    }
+
+    #[test]
+    fn who_got_in_may_be_wrong_more_often_and_not_for_ever() {
+        let mut failures = Failures::per_minute(3.0, 1e9);
+        let start = Instant::now();
+        (0..2).for_each(|_| failures.note(at(1), start));
+        failures.succeed(at(1));
+        (0..179).for_each(|_| failures.note(at(1), start));
+        assert!(failures.may_try(at(1), start));
+        failures.note(at(1), start);
+        assert!(!failures.may_try(at(1), start));
     }
 
     #[test]
