@@ -473,6 +473,9 @@ async fn the_log_has_timings_and_none_of_the_words() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
+    // With one subscriber alone tracing asks the thread that comes to a line first whether it is wanted,
+    // and for ever: mostly another test's, which has none. With a second it asks all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let guard = tracing::subscriber::set_default(subscriber);
     question()
         .answers(FOX)
