@@ -20,7 +20,7 @@ test('every field that was refused has its sentence, whichever way the server sa
 });
 
 test('what has no fields is told in the server’s words, or by its status', () => {
-  assert.equal(refusal(503, { code: 'busy', detail: 'somebody is being answered', fields: {} }).problem, 'somebody is being answered');
+  assert.equal(refusal(503, { code: 'busy', detail: 'somebody is being answered', fields: {} }).problem, 'Somebody is being answered.');
   assert.match(refusal(500, undefined).problem ?? '', /500/);
   assert.match(refusal(502, '<html>').problem ?? '', /502/);
   assert.deepEqual(refusal(204, undefined), { problem: undefined, fields: new Map() });

@@ -62,7 +62,7 @@ export function refusal(status: number, body: unknown): Pick<Answer, 'problem' |
     for (const [key, why] of Object.entries(named)) if (typeof why === 'string') fields.set(key, sentence(why));
   }
   const said = typeof detail === 'string' && detail !== '' ? detail : `CAAL answered ${status}; its log says why.`;
-  return { problem: fields.size > 0 ? undefined : said, fields };
+  return { problem: fields.size > 0 ? undefined : sentence(said), fields };
 }
 
 /** The sentence beside a field: what it must be, without the name and the value that stand there anyway. */

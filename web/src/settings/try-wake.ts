@@ -3,6 +3,7 @@
 
 import { announce, button, make } from '../dom.ts';
 import * as advice from '../advice.ts';
+import { sentence } from '../api.ts';
 import { impossible } from '../call.ts';
 import { wakeWordLabel, wakeWordName } from './names.ts';
 import tapAddress from './tap.worklet.ts?worker&url';
@@ -115,11 +116,12 @@ export class TryWake {
     socket.addEventListener('message', ({ data }) => {
       if (!signal.aborted && typeof data === 'string') this.take(data);
     });
-    socket.addEventListener('close', ({ code }) => {
+    socket.addEventListener('close', ({ code, reason }) => {
       if (signal.aborted) return;
       // The browser does not tell why a socket was refused.
       const refused = 'The server did not listen: somebody else may be trying a word just now. Try again in a moment.';
-      this.stop(code === 1000 ? 'Two minutes are over. Press once more to go on.' : refused);
+      const why = reason === '' ? refused : sentence(reason);
+      this.stop(code === 1000 ? 'Two minutes are over. Press once more to go on.' : why);
     });
   }
 
