@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 
 use axum::http::StatusCode;
+use caal::http::guard::{self, Guard};
+use tokio_util::sync::CancellationToken;
 
 use super::Caal;
 
@@ -103,12 +105,22 @@ async fn schemathesis_finds_nothing_that_is_not_as_it_is_described() {
         eprintln!("skipped: run scripts/real-parts/schemathesis.sh first");
         return;
     };
-    let caal = Caal::fresh();
+    let key = "test-key-0123456789";
+    let caal = Caal::in_environment(&[("CAAL_API_KEY", key)]);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/openapi.json", listener.local_addr().unwrap());
-    let router = caal.router.clone();
+    // As `caal serve` does it, guard and all.
+    let refusals = guard::Refusals::default();
+    let router = Guard::new(&caal.settings.current(), refusals.clone()).around(caal.router.clone());
+    let served = guard::answer(
+        listener,
+        router,
+        guard::Seats::new(&[]),
+        refusals,
+        CancellationToken::new(),
+    );
     #[allow(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    tokio::spawn(served);
     let output = tokio::process::Command::new(program)
         .args([
             "run",
@@ -118,6 +130,8 @@ async fn schemathesis_finds_nothing_that_is_not_as_it_is_described() {
             "--max-examples",
             "12",
             "--no-color",
+            "--header",
+            &format!("Authorization: Bearer {key}"),
         ])
         .args([
             "--phases",

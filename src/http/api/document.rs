@@ -17,6 +17,7 @@ use super::{
     State,
     refusal::{InvalidBody, PlainBody},
 };
+use crate::http::guard;
 
 /// One method of one path.
 pub(super) struct Operation {
@@ -52,11 +53,13 @@ impl Document {
     pub(super) fn new(operations: Vec<Operation>, types: &mut SchemaGenerator) -> Self {
         let invalid = types.subschema_for::<InvalidBody>();
         let plain = types.subschema_for::<PlainBody>();
+        let refused = types.subschema_for::<guard::Problem>();
         let schemas = Value::Object(types.definitions().clone());
         let mut paths = Map::new();
         for operation in operations {
             let path = paths.entry(operation.path).or_insert_with(|| json!({}));
             path[operation.method] = describe(&operation, &schemas, &invalid, &plain);
+            guarded(&mut path[operation.method], operation.path, &refused);
         }
         let document = json!({
             "openapi": "3.1.0",
@@ -67,8 +70,17 @@ impl Document {
                 "license": { "name": "MIT", "identifier": "MIT" },
             },
             "servers": [{ "url": "/" }, { "url": "/api" }],
+            // Where the server has one.
+            "security": [{ "key": [] }],
             "paths": paths,
-            "components": { "schemas": schemas },
+            "components": {
+                "schemas": schemas,
+                "securitySchemes": { "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "What CAAL_API_KEY says on the server; without one only its own machine gets in",
+                } },
+            },
         });
         Self {
             page: page(&document),
@@ -139,6 +151,27 @@ fn describe(operation: &Operation, schemas: &Value, invalid: &Schema, plain: &Sc
     }
     described["responses"] = responses;
     described
+}
+
+/// Adds what every endpoint has in common: that the key is asked for.
+fn guarded(described: &mut Value, path: &str, refused: &Schema) {
+    if path == "/health" {
+        described["security"] = json!([]);
+        return;
+    }
+    for (status, when) in [
+        (
+            "401",
+            "There is a key, and this is not it; or a signature lets nobody in",
+        ),
+        (
+            "429",
+            "Too many wrong keys, or connection tests, in a minute",
+        ),
+    ] {
+        let content = json!({ "application/problem+json": { "schema": refused } });
+        described["responses"][status] = json!({ "description": when, "content": content });
+    }
 }
 
 /// The fields of an object as parameters of a query.

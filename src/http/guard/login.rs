@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Guard, sessions};
+use super::{Caller, Guard, refusals::Problem, sessions};
 use crate::pii::Pii;
 
 /// Longest body with a key, bytes.
@@ -83,15 +83,16 @@ async fn login(
     if !kind.trim().eq_ignore_ascii_case("application/json") {
         // A form of another page cannot send that.
         let why = "send the key as JSON: {\"key\": \"…\"}";
-        return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
+        return Problem::answer(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no_json", why);
     }
     let Ok(body) = to_bytes(body, LONGEST).await else {
-        return problem(StatusCode::PAYLOAD_TOO_LARGE, "this is longer than any key");
+        let why = "this is longer than any key";
+        return Problem::answer(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", why);
     };
     // The parser's error would quote what was sent.
     let Ok(login) = serde_json::from_slice::<Login>(&body) else {
         let why = "send the key as JSON: {\"key\": \"…\"}";
-        return problem(StatusCode::UNPROCESSABLE_ENTITY, why);
+        return Problem::answer(StatusCode::UNPROCESSABLE_ENTITY, "no_login", why);
     };
     let shown = Pii(login.key);
     if let Err(reason) = guard.opens(lock, shown.0.trim(), caller.address) {
@@ -113,10 +114,8 @@ async fn logout(
     headers: HeaderMap,
 ) -> Response {
     let Some(lock) = &guard.0.lock else {
-        return problem(
-            StatusCode::NOT_FOUND,
-            "nobody logs in where there is no key",
-        );
+        let why = "nobody logs in where there is no key";
+        return Problem::answer(StatusCode::NOT_FOUND, "no_login", why);
     };
     if lock.sessions.end(&headers) {
         keep(&guard).await;
@@ -138,15 +137,4 @@ async fn keep(guard: &Guard) {
     });
     // It says itself what goes wrong.
     let _ = written.await;
-}
-
-fn problem(status: StatusCode, detail: &str) -> Response {
-    let body = serde_json::json!({
-        "type": "about:blank",
-        "title": status.canonical_reason(),
-        "status": status.as_u16(),
-        "detail": detail,
-    });
-    let kind = HeaderValue::from_static("application/problem+json");
-    (status, [(header::CONTENT_TYPE, kind)], Json(body)).into_response()
 }

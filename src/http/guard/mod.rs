@@ -46,6 +46,7 @@ use self::{
 use crate::settings::{Network, Settings};
 
 pub use line::answer;
+pub(in crate::http) use refusals::Problem;
 pub use refusals::{Reason, Refusals};
 pub use seats::Seats;
 

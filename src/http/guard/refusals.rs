@@ -11,7 +11,8 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// Why a request, or a connection, was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,23 +148,47 @@ impl Reason {
 }
 
 /// Problem JSON (RFC 9457). Its `detail` is also where CAAL's clients look.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(in crate::http) struct Problem {
+    /// Always `about:blank`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// What the status means.
+    title: &'static str,
+    /// The status.
+    status: u16,
+    /// Why, for programs.
+    code: &'static str,
+    /// Why, for people, and the next step.
+    detail: &'static str,
+}
+
+impl Problem {
+    pub(super) fn answer(status: StatusCode, code: &'static str, detail: &'static str) -> Response {
+        let problem = Self {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            code,
+            detail,
+        };
+        let headers = [
+            (header::CONTENT_TYPE, "application/problem+json"),
+            (header::CACHE_CONTROL, "no-store"),
+        ];
+        (status, headers, Json(problem)).into_response()
+    }
+}
+
 impl IntoResponse for Reason {
     fn into_response(self) -> Response {
         let status = self.status();
-        let body = json!({
-            "type": "about:blank",
-            "title": status.canonical_reason(),
-            "status": status.as_u16(),
-            "code": self.name(),
-            "detail": self.said(),
-        });
-        let mut response = (status, Json(body)).into_response();
+        let mut response = Problem::answer(status, self.name(), self.said());
         let headers = response.headers_mut();
         let mut set = |name: HeaderName, value: &'static str| {
             headers.insert(name, HeaderValue::from_static(value));
         };
-        set(header::CONTENT_TYPE, "application/problem+json");
-        set(header::CACHE_CONTROL, "no-store");
         match status {
             StatusCode::UNAUTHORIZED => set(header::WWW_AUTHENTICATE, "Bearer realm=\"caal\""),
             StatusCode::TOO_MANY_REQUESTS => set(header::RETRY_AFTER, "60"),
