@@ -1,6 +1,7 @@
 //! The binary as its user meets it: exit codes, first words, a clean end.
 
 mod ends;
+#[cfg(feature = "embedded-llm")] // starts the server whole
 mod guard;
 
 use std::process::{Command, Output};
