@@ -94,6 +94,7 @@ const PURE: &[&str] = &[
     "room/topics.rs",
     "rtc/audio",
     "rtc/pacing.rs",
+    "rtc/peer/again.rs",
     "rtc/endpoint/words.rs",
     "rtc/sdp.rs",
     "rtc/texts.rs",

@@ -88,7 +88,8 @@ pub fn ufrag(sdp: &str) -> Option<&str> {
 
 /// `sdp` with our tracks' names in the sections of `tracks` (by mid). In an answer every other section
 /// loses its track and says that we do not send: `sendrecv` becomes `recvonly`, `sendonly` becomes
-/// `inactive`.
+/// `inactive`. Addresses at which only the other side has seen us (`prflx`) are left out: where a NAT
+/// between the two showed it a port, nobody else reaches us there (RFC 8839 has no such candidates).
 pub fn relabel(sdp: &str, tracks: &BTreeMap<String, Msid>, role: Role) -> String {
     let mut out = String::with_capacity(sdp.len() + 64 * tracks.len());
     for section in split(sdp) {
@@ -96,6 +97,7 @@ pub fn relabel(sdp: &str, tracks: &BTreeMap<String, Msid>, role: Role) -> String
         let label = value(&section, "a=mid:").and_then(|mid| tracks.get(mid));
         for line in section {
             match (media, label) {
+                _ if line.starts_with("a=candidate:") && line.contains(" typ prflx") => {}
                 (true, Some(id)) => named(&mut out, line, id),
                 (true, None) if role == Role::Answer => silent(&mut out, line),
                 _ => push(&mut out, line),

@@ -31,6 +31,18 @@ m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\na=sendrecv\r\n"
 }
 
 #[test]
+fn where_only_the_other_side_has_seen_us_is_not_told() {
+    let host = "a=candidate:1 1 udp 2130706175 192.0.2.1 7882 typ host\r\n";
+    let seen =
+        "a=candidate:2 1 udp 1862270975 127.0.0.1 40000 typ prflx raddr 192.0.2.1 rport 7882\r\n";
+    let text = format!("{ANSWER}{host}{seen}");
+    for role in [Role::Answer, Role::Offer] {
+        let told = relabel(&text, &tracks(), role);
+        assert!(told.ends_with(host), "{told}");
+    }
+}
+
+#[test]
 fn an_offer_keeps_what_it_does_not_name() {
     let offer = relabel(ANSWER, &tracks(), Role::Offer);
     assert!(offer.contains("a=msid:PA_a|TR_b TR_b\r\n"));

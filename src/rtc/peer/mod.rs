@@ -5,6 +5,7 @@
 //! After anything that changes a peer, [`Peer::poll`] it until it gives a [`Output::Deadline`]. str0m
 //! promises no panics from bytes of a stranger, but is young: who drives a peer fences it.
 
+mod again;
 mod agree;
 mod words;
 
@@ -22,7 +23,10 @@ use str0m::{
     rtp::{ExtensionValues, RtpPacket, RtpWrite},
 };
 
-use self::agree::{Change, InFlight};
+use self::{
+    again::Again,
+    agree::{Change, InFlight},
+};
 use super::{
     audio::red,
     sdp::{Direction, Msid},
@@ -58,6 +62,7 @@ pub struct Peer {
     /// A change since time was last told: str0m sends what was queued when time moves.
     stirred: bool,
     due: Instant,
+    again: Again,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +119,7 @@ impl Peer {
             link: LinkState::New,
             stirred: true,
             due: now,
+            again: Again::default(),
         }
     }
 
@@ -241,6 +247,12 @@ impl Peer {
                 self.rtc.disconnect();
             }
         }
+        if self.channels.len() == 2 {
+            self.again.settled(now);
+        }
+        if let Some(packet) = self.again.next(now) {
+            return Output::Transmit(packet);
+        }
         loop {
             if !self.rtc.is_alive() {
                 self.link = LinkState::Closed;
@@ -252,10 +264,11 @@ impl Peer {
                         continue;
                     }
                     self.due = at.max(now + SHORTEST_WAIT);
-                    return Output::Deadline(self.due);
+                    let due = self.again.due().map_or(self.due, |at| at.min(self.due));
+                    return Output::Deadline(due);
                 }
                 Ok(Drained::Transmit(t)) => {
-                    return Output::Transmit(Transmit {
+                    let packet = Transmit {
                         proto: match t.proto {
                             Protocol::Udp => Proto::Udp,
                             _ => Proto::Tcp,
@@ -263,7 +276,9 @@ impl Peer {
                         source: t.source,
                         destination: t.destination,
                         bytes: t.contents.into(),
-                    });
+                    };
+                    self.again.sent(&packet, now);
+                    return Output::Transmit(packet);
                 }
                 Ok(Drained::Event(event)) => {
                     if let Some(event) = self.translate(event) {
