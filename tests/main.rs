@@ -12,6 +12,7 @@ mod http;
 mod livekit;
 mod llm;
 mod models;
+mod panel;
 mod process;
 mod rtc;
 mod scenario;
