@@ -56,9 +56,8 @@ impl Server {
             .lines()
             .map_while(Result::ok)
             .find_map(|line| {
-                let at = line.find("http://localhost:")?;
-                let url = line[at..].split_whitespace().next()?;
-                Some(url.to_owned())
+                let (_, open) = line.split_once("Ready: open ")?;
+                open.split_whitespace().next().map(str::to_owned)
             })
             .expect("it says where the page is when it is ready");
         Self { child, url, home }
