@@ -4,9 +4,10 @@
 mod following;
 mod house;
 mod judge;
+mod trial;
 
 pub use following::Place;
-pub use house::house;
+pub use house::{OurHouse, house};
 pub use judge::judge;
 
 use std::{
@@ -31,7 +32,7 @@ use crate::{
     cli::Failure,
     endpoint::SmartTurn,
     engine::{Device, Runtime, RuntimeError},
-    http::Parts,
+    http::{PartState, Parts, Progress},
     llm::{
         Llm, LlmError,
         choice::{Answering, Choice, Embedded, choose, choose_embedded},
@@ -43,10 +44,10 @@ use crate::{
     },
     models::Store,
     room,
-    session::{Ear, EarConfig, EarModels, Engines, Load, Setting, WakeSource},
+    session::{Ear, EarConfig, EarModels, Engines, Load, Setting, Turns, WakeSource},
     settings::{LlmProvider, Settings},
     stt::{Language, Stt, WhisperConfig, WhisperStt},
-    telemetry,
+    telemetry::{self, metrics},
     tts::{Dictionary, KokoroConfig, KokoroTts, SpeakRequest, Tts, TtsError},
     vad::Silero,
     wake::{self, EnergyConfig, Gated, OpenWakeWord},
@@ -115,6 +116,15 @@ impl App {
     ///
     /// The first engine that cannot be had.
     pub async fn build(settings: Settings) -> Result<Self, Failure> {
+        Self::build_telling(settings, &Progress::default()).await
+    }
+
+    /// The same, telling `progress` how far each engine is.
+    ///
+    /// # Errors
+    ///
+    /// The first engine that cannot be had.
+    pub async fn build_telling(settings: Settings, progress: &Progress) -> Result<Self, Failure> {
         let runtime = runtime(&settings)?;
         let on_thread = |work: Box<dyn FnOnce() -> Result<Loaded, Failure> + Send>| async {
             tokio::task::spawn_blocking(work).await.map_err(|e| {
@@ -125,7 +135,11 @@ impl App {
         let stt = on_thread(Box::new(move || Ok(Loaded::Stt(stt(&s, || Ok(r))?))));
         let (s, r) = (settings.clone(), runtime.clone());
         let tts = on_thread(Box::new(move || Ok(Loaded::Tts(tts(&s, &r)?))));
-        let (stt, tts, llm) = futures_util::join!(stt, tts, llm(&settings));
+        let (stt, tts, llm) = futures_util::join!(
+            told(progress, "stt", stt),
+            told(progress, "tts", tts),
+            told(progress, "llm", llm(&settings)),
+        );
         let Chosen {
             llm,
             sentence,
@@ -239,7 +253,7 @@ impl App {
         let file = Store::new(&self.settings().models_dir)
             .path("silero-vad")
             .join("silero_vad.onnx");
-        let model = Silero::load(&self.runtime, &file)?;
+        let model = timed("vad", || Silero::load(&self.runtime, &file))?;
         Ok(shared.insert(model).stream()?)
     }
 
@@ -251,8 +265,9 @@ impl App {
         let settings = self.settings();
         let found = find_wake_words(&settings, words)?;
         let folder = settings.models_dir.join("openwakeword");
+        let load = || OpenWakeWord::load(&self.runtime, &folder, &found);
         // Behind a mutex because its tensors are one thread's at a time; held while it is copied.
-        let model = Mutex::new(OpenWakeWord::load(&self.runtime, &folder, &found)?);
+        let model = Mutex::new(timed("wake", load)?);
         let source: WakeSource = Arc::new(move || {
             let model = lock(&model).stream()?;
             let memory = model.memory();
@@ -271,7 +286,7 @@ impl App {
         let file = Store::new(&self.settings().models_dir)
             .path("smart-turn-v3.2")
             .join("smart-turn-v3.2-cpu.onnx");
-        let model = SmartTurn::load(&self.runtime, &file)?;
+        let model = timed("turn_end", || SmartTurn::load(&self.runtime, &file))?;
         Ok(shared.insert(model).clone())
     }
 }
@@ -311,6 +326,7 @@ pub fn rooms(app: &Arc<App>) -> Result<room::Host, Failure> {
         wake_word: Arc::new(move || sleeper.settings().wake_word_enabled),
         woken: of(wake_greeting),
         desk: room::Desk::default(),
+        turns: Turns::default(),
     })
 }
 
@@ -327,6 +343,32 @@ pub fn wake_greeting(settings: &Settings) -> String {
         0 => String::new(),
         some => greetings[dice % some].clone(),
     }
+}
+
+/// What loading brings, told to `progress` and to the meters.
+async fn told<T>(
+    progress: &Progress,
+    name: &'static str,
+    loading: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let started = Instant::now();
+    let loaded = loading.await;
+    match &loaded {
+        Ok(_) => {
+            metrics().model_loaded(name, started.elapsed());
+            progress.tell(name, PartState::Ready, None);
+        }
+        Err(failure) => progress.tell(name, PartState::Failed, Some(failure.to_string())),
+    }
+    loaded
+}
+
+/// The same for the models of an ear, which are loaded where they are first wanted.
+fn timed<T>(name: &'static str, load: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let loaded = load();
+    metrics().model_loaded(name, started.elapsed());
+    loaded
 }
 
 /// What nobody waits for at the start. A failure shows again, to whoever asks next.

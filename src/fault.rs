@@ -15,6 +15,16 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// In labels of meters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Fault::Request => "request",
+            Fault::Busy => "busy",
+            Fault::Remote => "remote",
+            Fault::Internal => "internal",
+        }
+    }
+
     /// Exit code of a command that ended with this fault (`sysexits`: 64 usage, 69 unavailable,
     /// 70 software, 75 try again).
     pub const fn exit_code(self) -> u8 {

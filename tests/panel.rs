@@ -1,7 +1,5 @@
 //! Who sets CAAL up in a browser: the wizard and the settings to the end, against a real `caal serve` with
-//! real models, at a phone's width and a desk's. `tests/browser/panel.mjs` is the person; it also hears a voice and
-//! tries a wake word (wish `try`) and looks for a conversation in the log (`talk`), which are not asked of it here
-//! until the server has the endpoints for them.
+//! real models, at a phone's width and a desk's. `tests/browser/panel.mjs` is the person.
 
 use std::{fs, path::Path, process::Command, sync::Arc};
 
@@ -51,7 +49,7 @@ fn kept(server: &Server) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_with_a_phone_sets_everything_up_and_the_values_land() {
     let _alone = alone().await;
-    let (server, seen) = tokio::task::block_in_place(|| set_up("390x844", &[], &[]));
+    let (server, seen) = tokio::task::block_in_place(|| set_up("390x844", &[], &["try"]));
     is_sound(&seen);
     let chosen = seen["chosen"].as_str().expect("text");
     for words in [
@@ -89,13 +87,15 @@ async fn a_person_with_a_phone_sets_everything_up_and_the_values_land() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_at_a_desk_logs_in_sets_everything_up_and_takes_a_secret_back() {
+async fn a_person_at_a_desk_logs_in_clears_a_secret_talks_and_finds_the_turn_in_the_log() {
     let _alone = alone().await;
-    let wishes = [&*format!("key={KEY}"), "clear"];
+    let wishes = [&*format!("key={KEY}"), "try", "clear", "talk"];
     let environment = [("CAAL_API_KEY", KEY)];
     let (server, seen) = tokio::task::block_in_place(|| set_up("1280x900", &environment, &wishes));
     is_sound(&seen);
+    assert!(seen["log"]["rows"].as_u64() >= Some(1), "{seen:#}");
     let kept = kept(&server);
     assert_eq!(kept["hass_token"], Value::Null, "cleared");
+    assert_eq!(kept["llm_provider"], "embedded");
     assert!(!server.log().contains(KEY) && !server.log().contains(TOKEN));
 }

@@ -2,37 +2,49 @@
 //! language model ready. Asks the disk and Ollama, not the loaded engines, so that it answers from the
 //! first second.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use super::{Store, VOICE_MODEL, wake_folders, warming, who_answers};
+use super::{App, Store, VOICE_MODEL, trial, wake_folders, warming, who_answers};
 use crate::{
-    http::{House, Prewarm},
+    http::{House, Listening, Prewarm, Say, SayError, TryError},
     llm::{
         choice::Answering,
         ollama::{Ollama, OllamaConfig},
     },
     settings::{Live, LlmProvider, Settings},
+    telemetry,
     tts::KokoroTts,
     wake,
     wizard::{self, Service},
 };
 
 /// The house of these settings. Work that it begins ends with it.
-pub fn house(settings: Live) -> Arc<dyn House> {
+pub fn house(settings: Live) -> Arc<OurHouse> {
     Arc::new(OurHouse {
         settings,
+        app: OnceLock::new(),
         prewarming: Mutex::default(),
     })
 }
 
-struct OurHouse {
+/// See the module's text.
+pub struct OurHouse {
     settings: Live,
+    /// The engines, from the moment when they are loaded.
+    app: OnceLock<Arc<App>>,
     /// One at a time.
     prewarming: Mutex<JoinSet<()>>,
+}
+
+impl OurHouse {
+    /// The engines are there. Once: later ones are not taken.
+    pub fn move_in(&self, app: Arc<App>) {
+        let _ = self.app.set(app);
+    }
 }
 
 impl House for OurHouse {
@@ -63,6 +75,33 @@ impl House for OurHouse {
                 .map(|word| format!("models/{}.onnx", word.name))
                 .collect()
         })
+    }
+
+    fn say(&self, say: Say) -> BoxFuture<'static, Result<Vec<u8>, SayError>> {
+        let (app, settings) = (self.app.get().cloned(), self.settings.current());
+        async move {
+            let app = app.ok_or(SayError::Loading)?;
+            trial::say(&app, &settings, say).await
+        }
+        .boxed()
+    }
+
+    fn listen(
+        &self,
+        word: String,
+        rate_hz: u32,
+    ) -> BoxFuture<'static, Result<Box<dyn Listening>, TryError>> {
+        let (app, settings) = (self.app.get().cloned(), self.settings.current());
+        async move {
+            let load = move || trial::listen(app.as_deref(), &settings, &word, rate_hz);
+            let loading = tokio::task::spawn_blocking(load);
+            let ended = |e| {
+                let how = telemetry::ended(&e);
+                TryError::Failed(format!("the thread that loads it {how}; see the log"))
+            };
+            loading.await.map_err(ended)?
+        }
+        .boxed()
     }
 
     fn prewarm(&self) -> Prewarm {

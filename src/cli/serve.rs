@@ -26,7 +26,7 @@ use super::{
 use crate::{
     app::{self, App, Place},
     http::{
-        self, Local, Parts, Readiness, Screens,
+        self, Local, Panel, PartState, Parts, Progress, Readiness, Screens,
         guard::{self, Guard, Refusals, Seats},
     },
     llm::fallback::Turned,
@@ -36,7 +36,7 @@ use crate::{
         display::{Display, Style},
     },
     room::{self, Desk},
-    session::{Effect, Setting, Watch},
+    session::{Effect, Setting, Turns, Watch},
     settings::{Live, Settings},
     telemetry,
     turn::{Duplex, TurnConfig},
@@ -137,17 +137,37 @@ pub(super) async fn run(
     let mut tasks = JoinSet::new();
     let mut doors = Doors::open(&settings).await?;
     let desk = Desk::default();
+    let keeps_words = {
+        let live = live.clone();
+        move || live.current().keep_turn_words
+    };
+    let panel = Panel::new(Turns::new(keeps_words));
+    if let Some(endpoint) = &settings.otlp_endpoint {
+        // Why is not told: it would quote the address, and that may hold a password.
+        let exporter = telemetry::Exporter::start(endpoint).map_err(|_| {
+            Failure::request(
+                "no traces can be sent to the address of OTEL_EXPORTER_OTLP_ENDPOINT; mend it or leave it out",
+            )
+        })?;
+        panel.turns.export_to(exporter);
+    }
+    let house = app::house(live.clone());
     let state = http::State {
         readiness: watcher,
         rooms: Some(doors.rooms.clone()),
         desk: desk.clone(),
         server: doors.server.clone(),
         settings: live.clone(),
-        house: app::house(live.clone()),
+        house: house.clone(),
         screens: Screens::default(),
         refusals: Refusals::default(),
+        panel: panel.clone(),
     };
     let refusals = state.refusals.clone();
+    telemetry::metrics().refusals_from({
+        let refusals = refusals.clone();
+        move || refusals.iter().collect()
+    });
     let (guard, seats) = (
         Guard::new(&settings, refusals.clone()),
         Seats::new(&settings.trusted_proxies),
@@ -189,12 +209,14 @@ pub(super) async fn run(
     let loaded = tokio::select! {
         biased;
         () = signals.next() => None,
-        loaded = load(settings, wanted) => Some(loaded?),
+        loaded = load(settings, wanted, &panel.progress) => Some(loaded?),
     };
     let mut result = Ok(ExitCode::SUCCESS);
     if let Some((app, local)) = loaded {
+        house.move_in(app.clone());
         let host = room::Host {
             desk,
+            turns: panel.turns.clone(),
             ..app::rooms(&app)?
         };
         // A server's rooms go on until their people have gone or the worker's patience is over.
@@ -219,9 +241,13 @@ pub(super) async fn run(
         if let Some((setting, wake)) = local {
             state.wake = wake;
             status.send_replace(Some(Local::default()));
-            tasks.spawn(converse(setting, status, stop.clone()));
+            let turns = panel.turns.clone();
+            tasks.spawn(converse(setting, status, turns, stop.clone()));
         }
         let parts = state.parts(&app);
+        panel.progress.tell("ears", PartState::Ready, None);
+        let sentence = Some(rooms_sentence.clone());
+        panel.progress.tell("rooms", PartState::Ready, sentence);
         readiness.send_replace(Readiness::Ready(parts));
         info!(seconds = started.elapsed().as_secs_f32(), "ready");
         // For whoever started it. A server goes on when nobody reads that.
@@ -246,6 +272,7 @@ pub(super) async fn run(
         () = signals.next() => {}
         () = tokio::time::sleep(grace) => {}
     }
+    panel.turns.close().await;
     result
 }
 
@@ -275,8 +302,9 @@ async fn listen(settings: &Settings, port: u16, hint: &str) -> Result<Vec<TcpLis
 async fn load(
     settings: Settings,
     wanted: Option<Wanted>,
+    progress: &Progress,
 ) -> Result<(Arc<App>, Option<(Setting, Option<Vec<String>>)>), Failure> {
-    let app = Arc::new(App::build(settings).await?);
+    let app = Arc::new(App::build_telling(settings, progress).await?);
     let Some(Wanted { wake, turn }) = wanted else {
         return Ok((app, None));
     };
@@ -418,6 +446,7 @@ fn why_ended(ended: Result<Part, JoinError>) -> Result<String, Failure> {
 async fn converse(
     setting: Setting,
     status: watch::Sender<Option<Local>>,
+    turns: Turns,
     stop: CancellationToken,
 ) -> Part {
     let devices = Devices {
@@ -428,25 +457,37 @@ async fn converse(
     let stdout = std::io::stdout();
     Part::Local(if stdout.is_terminal() {
         let shown = Display::new(stdout, Style::Live { width: 100 });
-        let mut reporting = Reporting { shown, status };
+        let mut reporting = Reporting {
+            shown,
+            status,
+            turns,
+        };
         let result = device::talk(setting, &devices, &mut reporting, stop).await;
         reporting.shown.finish();
         result
     } else {
-        let mut reporting = Reporting { shown: Log, status };
+        let mut reporting = Reporting {
+            shown: Log,
+            status,
+            turns,
+        };
         device::talk(setting, &devices, &mut reporting, stop).await
     })
 }
 
-/// Passes on what goes on, and reports the devices to `/ready`.
+/// Passes on what goes on, notes the turns, and reports the devices to `/ready`.
 struct Reporting<W> {
     shown: W,
     status: watch::Sender<Option<Local>>,
+    turns: Turns,
 }
 
 impl<W: Watch> Watch for Reporting<W> {
     fn effect(&mut self, effect: &Effect) {
         self.shown.effect(effect);
+        if let Effect::Answered(answered) = effect {
+            self.turns.note("", answered);
+        }
     }
 
     fn level(&mut self, rms: f32) {

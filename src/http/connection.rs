@@ -13,7 +13,7 @@ use axum::{
 use serde_json::json;
 use tracing::warn;
 
-use super::{State, guard::Caller};
+use super::{State, guard::Caller, own::Problem};
 use crate::rtc::Inviter;
 
 /// Longest body, bytes: what clients write there is not followed.
@@ -77,8 +77,15 @@ pub(super) async fn details(
     ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
+/// In problem JSON, whose `detail` CAAL's clients read like FastAPI's.
 fn refuse(status: StatusCode, why: &'static str) -> Response {
-    (status, Json(json!({ "detail": why }))).into_response()
+    let code = match status {
+        StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::SERVICE_UNAVAILABLE => "no_room",
+        StatusCode::INTERNAL_SERVER_ERROR => "internal",
+        _ => "bad_request",
+    };
+    Problem::status(status, code, why).into_response()
 }
 
 impl Place {

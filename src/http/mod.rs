@@ -1,30 +1,26 @@
 //! The HTTP API and the page; thin: requests become calls of the settings, of the desk where rooms take
 //! their orders, and of the [`House`]; answers become JSON. CAAL's and VK-Agent's endpoints are in `api`,
-//! how to come into a room is in `connection`, the files of the page are in `page`, and who gets in at all
-//! is decided in `guard`.
+//! our own in `own`, how to come into a room is in `connection`, the files of the page are in `page`, and who
+//! gets in at all is decided in `guard`.
 
 mod api;
 mod connection;
 pub mod guard;
+mod own;
 mod page;
 
 pub use api::{Screens, not_found};
 pub use connection::{Place, Rooms};
+pub use own::{Panel, Part, PartState, Progress};
 
 use std::sync::Arc;
 
-use axum::{
-    Json, Router,
-    extract::DefaultBodyLimit,
-    http::StatusCode,
-    response::IntoResponse,
-    routing::{get, post},
-};
+use axum::{Router, extract::DefaultBodyLimit, middleware, routing::post};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::{room::Desk, rtc::join::Server, settings::Live};
+use crate::{fault::Fault, room::Desk, rtc::join::Server, settings::Live};
 
 /// Where the server stands on its way to answering. One whose models cannot be loaded ends with the
 /// reason, so there is no state for that.
@@ -82,6 +78,103 @@ pub trait House: Send + Sync {
 
     /// Has the language model loaded by who runs it; does not wait for that.
     fn prewarm(&self) -> Prewarm;
+
+    /// The sound of a sentence as a WAV file: 24 kHz, mono, 16 bit. Dropping the future stops it, and so
+    /// does a conversation that needs the voice.
+    fn say(&self, say: Say) -> BoxFuture<'static, Result<Vec<u8>, SayError>>;
+
+    /// Something that listens for a wake word in sound of `rate_hz`, outside of any conversation.
+    fn listen(
+        &self,
+        word: String,
+        rate_hz: u32,
+    ) -> BoxFuture<'static, Result<Box<dyn Listening>, TryError>>;
+}
+
+/// What is to be said, and by whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Say {
+    /// A voice or a blend of several.
+    pub voice: String,
+    /// The words.
+    pub text: String,
+    /// Speed of speech, 0.5 to 2.
+    pub speed: f32,
+}
+
+/// Why nothing is said; sentences for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SayError {
+    /// The voices are not loaded yet.
+    #[error("the voices are being loaded")]
+    Loading,
+    /// Somebody is being answered.
+    #[error("somebody is being answered")]
+    Busy,
+    /// There is no such voice.
+    #[error("{0}")]
+    Voice(String),
+    /// The voice failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl SayError {
+    /// What the error means for its caller.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Loading | Self::Busy => Fault::Busy,
+            Self::Voice(_) => Fault::Request,
+            Self::Failed(_) => Fault::Internal,
+        }
+    }
+}
+
+/// Listens for a wake word.
+pub trait Listening: Send {
+    /// Takes the next sound, mono, `-1.0..=1.0`; a score for every 80 ms that are full. Blocks for a few
+    /// milliseconds for each.
+    ///
+    /// # Errors
+    ///
+    /// When the model fails; for people.
+    fn push(&mut self, sound: &[f32]) -> Result<Vec<Heard>, String>;
+}
+
+/// How much 80 ms of sound are like a wake word.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Heard {
+    /// Where they end, from the beginning of the sound.
+    pub at_ms: u64,
+    /// `0.0..=1.0`.
+    pub score: f32,
+    /// Loudness: root mean square, `0.0..=1.0`.
+    pub level: f32,
+    /// A conversation would wake, here.
+    pub heard: bool,
+    /// The score from which on it would.
+    pub threshold: f32,
+}
+
+/// Why nobody listens; sentences for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TryError {
+    /// There is no such wake word.
+    #[error("{0}")]
+    Unknown(String),
+    /// Its model cannot be used.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl TryError {
+    /// What the error means for its caller.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Unknown(_) => Fault::Request,
+            Self::Failed(_) => Fault::Internal,
+        }
+    }
 }
 
 /// Whether a model is being loaded.
@@ -112,6 +205,8 @@ pub struct State {
     pub screens: Screens,
     /// Who was refused, and why: what a [`guard::Guard`] counts.
     pub refusals: guard::Refusals,
+    /// What the page's panel is shown.
+    pub panel: Panel,
 }
 
 /// All routes. A function of its state, so that tests call it without a socket. What is not there is
@@ -119,7 +214,6 @@ pub struct State {
 /// [`guard::Guard::around`].
 pub fn router(state: State) -> Router {
     Router::new()
-        .route("/ready", get(ready))
         .route(
             "/api/connection-details",
             post(connection::details).layer(DefaultBodyLimit::max(connection::LONGEST)),
@@ -127,6 +221,7 @@ pub fn router(state: State) -> Router {
         .merge(api::routes())
         .merge(page::routes())
         .fallback(not_found)
+        .layer(middleware::from_fn(own::measure))
         .with_state(state)
 }
 
@@ -135,27 +230,8 @@ pub fn vk_router(state: State) -> Router {
     Router::new()
         .merge(api::vk_routes())
         .fallback(not_found)
+        .layer(middleware::from_fn(own::measure))
         .with_state(state)
-}
-
-/// `GET /ready`: 200 when models are loaded, else 503.
-async fn ready(axum::extract::State(state): axum::extract::State<State>) -> impl IntoResponse {
-    let readiness = state.readiness.borrow().clone();
-    let (status, body) = match readiness {
-        Readiness::Ready(parts) => (
-            StatusCode::OK,
-            serde_json::json!({ "status": "ready", "engines": parts }),
-        ),
-        Readiness::Loading => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            serde_json::json!({ "status": "loading" }),
-        ),
-        Readiness::Draining => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            serde_json::json!({ "status": "draining" }),
-        ),
-    };
-    (status, Json(body))
 }
 
 #[cfg(test)]
@@ -180,6 +256,16 @@ fn test_state(readiness: watch::Receiver<Readiness>) -> State {
         fn prewarm(&self) -> Prewarm {
             Prewarm::Skipped("nobody is at home")
         }
+        fn say(&self, _: Say) -> BoxFuture<'static, Result<Vec<u8>, SayError>> {
+            async { Err(SayError::Loading) }.boxed()
+        }
+        fn listen(
+            &self,
+            word: String,
+            _: u32,
+        ) -> BoxFuture<'static, Result<Box<dyn Listening>, TryError>> {
+            async { Err(TryError::Unknown(word)) }.boxed()
+        }
     }
     State {
         readiness,
@@ -191,13 +277,16 @@ fn test_state(readiness: watch::Receiver<Readiness>) -> State {
         house: Arc::new(Empty),
         screens: Screens::default(),
         refusals: guard::Refusals::default(),
+        panel: Panel::default(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::body::{Body, to_bytes};
-    use axum::http::Request;
+    use axum::{
+        body::{Body, to_bytes},
+        http::{Request, StatusCode},
+    };
     use tower::ServiceExt;
 
     use super::*;

@@ -41,6 +41,10 @@ impl Llm for Exchange {
     fn name(&self) -> String {
         self.present().name()
     }
+
+    fn model(&self) -> (&'static str, String) {
+        self.present().model()
+    }
 }
 
 #[cfg(test)]

@@ -255,4 +255,12 @@ impl Llm for Fallback {
             Turned::Second { .. } => self.second.name(),
         }
     }
+
+    fn model(&self) -> (&'static str, String) {
+        let turned = self.state.turned.borrow();
+        match *turned {
+            Turned::First => self.first.model(),
+            Turned::Second { .. } => self.second.model(),
+        }
+    }
 }

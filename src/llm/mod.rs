@@ -24,6 +24,12 @@ pub trait Llm: Send + Sync {
 
     /// Which engine and model this is, for people: `Ollama qwen3:8b at http://localhost:11434`.
     fn name(&self) -> String;
+
+    /// The same for programs, as OpenTelemetry's conventions for generative AI tell it: who runs the
+    /// model, and which one.
+    fn model(&self) -> (&'static str, String) {
+        ("caal", self.name())
+    }
 }
 
 /// A conversation to answer.
@@ -49,6 +55,17 @@ pub enum Message {
 pub enum Delta {
     /// The next characters, never thinking text.
     Text(String),
+    /// What the answer cost, after its last characters; not every engine knows.
+    Usage(Usage),
+}
+
+/// Tokens of one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Of the question and what came before.
+    pub input: u32,
+    /// Of the answer.
+    pub output: u32,
 }
 
 /// Why there is no answer, or no more of it.

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
 use super::{
-    ChatRequest, Delta, Llm, LlmError, Message,
+    ChatRequest, Delta, Llm, LlmError, Message, Usage,
     stream::{ChatDecoder, ChatEvent, StreamError, ThinkFilter},
 };
 
@@ -149,6 +149,10 @@ impl Llm for Ollama {
 
     fn name(&self) -> String {
         format!("Ollama {} at {}", self.config.model, self.host)
+    }
+
+    fn model(&self) -> (&'static str, String) {
+        ("ollama", self.config.model.clone())
     }
 }
 
@@ -306,6 +310,7 @@ impl Ollama {
             decoder: ChatDecoder::new(),
             thoughts: ThinkFilter::new(),
             first: Some((deadline, first)),
+            done: None,
         };
         Ok(stream::try_unfold(Some(answer), |answer| async move {
             match answer {
@@ -443,6 +448,15 @@ impl Ollama {
     }
 }
 
+/// What an answer cost, where the server says both.
+fn cost(usage: super::stream::Usage) -> Option<Usage> {
+    let count = |tokens: Option<u64>| u32::try_from(tokens?).ok();
+    Some(Usage {
+        input: count(usage.prompt_tokens)?,
+        output: count(usage.answer_tokens)?,
+    })
+}
+
 /// An answer on its way.
 struct Answer {
     ollama: Ollama,
@@ -451,11 +465,16 @@ struct Answer {
     thoughts: ThinkFilter,
     /// Until when and how long the first piece is waited for; after it each has [`Patience::next`].
     first: Option<(Instant, Duration)>,
+    /// The answer is complete; what is still to be told of it.
+    done: Option<Option<Delta>>,
 }
 
 impl Answer {
     /// The next text, with what gives the one after it.
     async fn next(mut self) -> Result<Option<(Delta, Option<Self>)>, LlmError> {
+        if let Some(last) = self.done.take() {
+            return Ok(last.map(|last| (last, None)));
+        }
         loop {
             while let Some(event) = self.decoder.next() {
                 match event.map_err(|e| self.broken(e))? {
@@ -468,7 +487,12 @@ impl Answer {
                     ChatEvent::Done(usage) => {
                         debug!(?usage, "answer complete");
                         let text = self.thoughts.finish();
-                        return Ok((!text.is_empty()).then_some((Delta::Text(text), None)));
+                        let cost = cost(usage).map(Delta::Usage);
+                        if text.is_empty() {
+                            return Ok(cost.map(|cost| (cost, None)));
+                        }
+                        self.done = Some(cost);
+                        return Ok(Some((Delta::Text(text), Some(self))));
                     }
                 }
             }

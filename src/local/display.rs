@@ -204,6 +204,7 @@ fn as_json(effect: &Effect) -> Option<Value> {
         | Effect::Hush(_)
         | Effect::Unhush(_)
         | Effect::Flush(_)
+        | Effect::Answered(_)
         | Effect::Settled { .. } => return None,
     })
 }

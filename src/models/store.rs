@@ -235,6 +235,15 @@ impl Store {
         Err(self.unknown(name))
     }
 
+    /// Whether [`Store::pull`] knows `name`; asks nobody.
+    ///
+    /// # Errors
+    ///
+    /// When it does not; the sentence tells what is known.
+    pub fn check_pull(&self, name: &str) -> Result<(), ModelsError> {
+        self.wanted(name).map(drop)
+    }
+
     /// The error for a name that nobody knows.
     pub(crate) fn unknown(&self, name: &str) -> ModelsError {
         let hint = match self.manifest.nearest(name) {

@@ -26,7 +26,8 @@ use super::{
 use crate::{
     pii::Pii,
     rtc::{AgentState, Closed, Departure, FRAME, Identity, Link, RoomCommand, RoomEvent},
-    session::{Clock, Effect, Ended, Event, Seat, Setting, Watch},
+    session::{Clock, Effect, Ended, Event, Seat, Setting, Turns, Watch},
+    telemetry::metrics,
     turn::{Attention, Phase, ReplyId, TurnId},
 };
 
@@ -54,6 +55,8 @@ pub struct Host {
     pub woken: Arc<dyn Fn() -> String + Send + Sync>,
     /// Where orders from outside come from.
     pub desk: Desk,
+    /// Where turns are noted when they are over.
+    pub turns: Turns,
 }
 
 /// How a room came to its end.
@@ -275,6 +278,7 @@ impl<'a> Conversation<'a> {
         };
         if self.unheard > 0 {
             warn!(pieces = self.unheard, "the ear could not keep up");
+            metrics().ear_dropped(self.unheard);
         }
         seat.close().await;
         end
@@ -336,6 +340,7 @@ impl<'a> Conversation<'a> {
         seat.catch_up()?;
         if let Some(frame) = seat.frame().await? {
             let samples = frame.len();
+            metrics().voice_late(now.saturating_duration_since(due));
             // A room that does not take sound at once is being mended: late sound helps nobody.
             let _ = self.link.commands.try_send(RoomCommand::Voice(frame));
             self.speaking = true;
@@ -575,6 +580,7 @@ impl<'a> Conversation<'a> {
                 .await?;
             }
             Effect::Timings(timings) => self.data(topics::TURN, topics::turn(&timings)).await?,
+            Effect::Answered(answered) => self.host.turns.note(&self.link.room, &answered),
             Effect::Hush(_)
             | Effect::Woken { .. }
             | Effect::Trouble(_)

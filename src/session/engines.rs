@@ -33,6 +33,13 @@ pub struct Load {
     pub(super) clips: InUse,
 }
 
+impl Load {
+    /// Whether an answer is being made, in any conversation.
+    pub fn answering(&self) -> bool {
+        !self.replies.idle()
+    }
+}
+
 /// How often something is in use.
 #[derive(Clone, Debug, Default)]
 pub(super) struct InUse(Arc<AtomicUsize>);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{playout::PlayoutEvent, timings::TurnTimings};
+use super::{answered::Answered, playout::PlayoutEvent, timings::TurnTimings};
 use crate::{
     audio::{Hz16k, Hz24k, Pcm, SamplePos},
     clock::At,
@@ -133,6 +133,8 @@ pub enum Effect {
     },
     /// An answer has become audible; so long did it take.
     Timings(TurnTimings),
+    /// A question's answer is over; follows its [`Effect::AssistantSaid`].
+    Answered(Box<Answered>),
     /// Something failed; a sentence for people with the next step.
     Trouble(String),
     /// Everything before the [`Event::Settle`] is dealt with.

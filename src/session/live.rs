@@ -1,6 +1,8 @@
 //! The one live reply, as its session keeps book of it: what was made, and what was heard. And the one
 //! that is made in advance, of which nobody knows.
 
+use std::time::SystemTime;
+
 use tokio::{
     sync::{mpsc, watch},
     task::AbortHandle,
@@ -12,9 +14,14 @@ use super::{
 };
 use crate::{
     audio::{Hz24k, SamplePos},
+    pii::Pii,
+    telemetry::Span,
     tts::{Clause, align},
     turn::{ReplyId, Take, TurnId},
 };
+
+/// Steps of one reply that are kept: a long story has a clause for each.
+const STEPS: usize = 64;
 
 /// The work on a reply. Dropped, it ends, and with it whatever it had to say.
 #[derive(Debug)]
@@ -43,13 +50,24 @@ pub(super) struct Prepared {
     pub(super) making: Making,
 }
 
+/// What a reply answers.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// As the user said or typed it.
+    pub(super) words: Pii<String>,
+    /// As the model got it.
+    pub(super) framed: String,
+    /// When the question was over.
+    pub(super) over_at: SystemTime,
+}
+
 /// See the module's text.
 #[derive(Debug)]
 pub(super) struct LiveReply {
     pub(super) id: ReplyId,
     turn: Option<TurnId>,
-    /// What it answers, as the model got it; `None` for announcements and apologies.
-    pub(super) user: Option<String>,
+    /// What it answers; `None` for announcements and apologies.
+    pub(super) asked: Option<Asked>,
     pub(super) marks: Marks,
     /// Said in passing: no part of the conversation.
     pub(super) passing: bool,
@@ -60,6 +78,8 @@ pub(super) struct LiveReply {
     /// The listener hears it, or has.
     pub(super) audible: bool,
     pub(super) making: Making,
+    /// What was done for it, for traces.
+    steps: Vec<Span>,
     /// Those of the answer itself, with their samples so far.
     clauses: Vec<(Clause, u64)>,
     /// The sound that comes belongs to the last of [`Self::clauses`], not to an apology.
@@ -71,23 +91,36 @@ impl LiveReply {
     pub(super) fn new(
         id: ReplyId,
         turn: Option<TurnId>,
-        user: Option<String>,
+        asked: Option<Asked>,
         marks: Marks,
         making: Making,
     ) -> Self {
         Self {
             id,
             turn,
-            user,
+            asked,
             marks,
             passing: false,
             sounded: false,
             ended: false,
             audible: false,
             making,
+            steps: Vec::new(),
             clauses: Vec::new(),
             kept: false,
         }
+    }
+
+    /// Something was done for it. Beyond what a trace can show nothing is kept.
+    pub(super) fn step(&mut self, step: Span) {
+        if self.steps.len() < STEPS {
+            self.steps.push(step);
+        }
+    }
+
+    /// What was done for it.
+    pub(super) fn take_steps(&mut self) -> Vec<Span> {
+        std::mem::take(&mut self.steps)
     }
 
     /// The sound that comes from now on says `clause`; `kept` unless it is an apology.

@@ -5,6 +5,7 @@
 //! [`Ear`] that turns sound into events, and a [`Playout`] that turns effects into frames.
 //! `Session::run` returns only when all its tasks are gone.
 
+mod answered;
 mod clip;
 mod ear;
 mod engines;
@@ -17,7 +18,9 @@ mod playout;
 mod reply;
 mod seat;
 mod timings;
+mod turns;
 
+pub use answered::Answered;
 pub use ear::{Ear, EarConfig};
 pub use engines::{EarModels, Engines, Load};
 pub use io::{EarEvent, Effect, Event};
@@ -27,11 +30,12 @@ pub use playout::{FRAME, Playout, PlayoutEvent};
 pub(crate) use seat::{Carried, Seat};
 pub use seat::{Ended, Setting, Watch};
 pub use timings::{Marks, TurnTimings};
+pub use turns::{Past, Turns};
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::{
@@ -44,7 +48,7 @@ use tracing::{Instrument, info, info_span, warn};
 use self::{
     clip::Clip,
     listening::Overhearing,
-    live::{LiveReply, Making, Prepared},
+    live::{Asked, LiveReply, Making, Prepared},
     manner::News,
     pace::Pace,
     reply::{Reply, Script, Spoken, Voice},
@@ -53,11 +57,13 @@ use crate::{
     audio::{Hz16k, Pcm, SamplePos},
     clock::At,
     endpoint::{EndpointConfig, EndpointError, TurnEndModel},
+    fault::Fault,
     llm::history::{Conversation, Ending, Limits},
+    pii::Pii,
     stt::{Language, SttError, Transcript},
-    telemetry,
+    telemetry::{self, Interruption, Outcome, Span, metrics},
     tts::Clauses,
-    turn::{Input, Output, Prompt, ReplyId, Take, TurnConfig, TurnId, TurnMachine},
+    turn::{CancelReason, Input, Output, Prompt, ReplyId, Take, TurnConfig, TurnId, TurnMachine},
 };
 
 /// What a session is told: at its start, and again by [`Manner`].
@@ -151,6 +157,8 @@ pub struct Session {
     overheard: usize,
     /// How long the last transcription took.
     took: Option<Duration>,
+    /// From when to when the words of this turn were recognised.
+    recognised: Option<(TurnId, At, At)>,
     stop: CancellationToken,
 }
 
@@ -186,6 +194,7 @@ impl Session {
             overhearing: None,
             overheard: 0,
             took: None,
+            recognised: None,
             stop,
         }
     }
@@ -193,6 +202,7 @@ impl Session {
     /// Runs until `stop` is cancelled, `events` ends, or the room no longer takes `effects`.
     pub async fn run(mut self, mut events: mpsc::Receiver<Event>, effects: mpsc::Sender<Effect>) {
         let stop = self.stop.clone();
+        let _counted = metrics().session();
         let gone = loop {
             if self.drain(&effects).await.is_err() {
                 break true;
@@ -300,6 +310,7 @@ impl Session {
         match event {
             EarEvent::Wake { word, score } => {
                 info!(word, score, "wake word");
+                metrics().wake_word(&word);
                 send(effects, Effect::Woken { word, score }).await?;
                 self.input(Input::Wake);
                 self.greeting = Some((self.config.woken)());
@@ -327,6 +338,7 @@ impl Session {
             }
             EarEvent::Failed { why } => {
                 warn!(why, "the ear hears nothing from now on");
+                metrics().engine_error(telemetry::Engine::Ear, Fault::Internal);
                 send(effects, Effect::Trouble(why)).await?;
             }
         }
@@ -349,7 +361,7 @@ impl Session {
             PlayoutEvent::Audible { .. } => {
                 live.marks.audible = Some(mark);
                 live.audible = true;
-                let timings = live.user.is_some().then(|| live.timings());
+                let timings = live.asked.is_some().then(|| live.timings());
                 self.input(Input::ReplyAudible { reply });
                 if let Some(timings) = timings {
                     timings.log();
@@ -390,6 +402,10 @@ impl Session {
                 live.marks.first_token.get_or_insert(mark);
                 return Ok(());
             }
+            Spoken::Step(step) => {
+                live.step(step);
+                return Ok(());
+            }
             Spoken::Clause { clause, kept } => {
                 live.marks.first_clause.get_or_insert(mark);
                 let text = clause.text.clone();
@@ -427,6 +443,8 @@ impl Session {
             Ok(Done::Transcribed(take, result, took)) => {
                 self.work.remove(&Work::Transcribe(take));
                 self.took = Some(took);
+                let now = self.pace.mark();
+                self.recognised = Some((take.turn, now.saturating_sub(took), now));
                 match result {
                     Ok(transcript) => {
                         self.show_heard(take.turn, &transcript);
@@ -438,6 +456,7 @@ impl Session {
                     Err(error) => {
                         let fault = error.fault();
                         warn!(%error, ?fault, turn = take.turn.0, "no transcript");
+                        metrics().engine_error(telemetry::Engine::Stt, fault);
                         self.input(Input::TranscriptFailed { take, fault });
                     }
                 }
@@ -445,7 +464,10 @@ impl Session {
             Ok(Done::Judged(take, result)) => {
                 self.work.remove(&Work::Judge(take));
                 let probability = result
-                    .inspect_err(|error| warn!(%error, "no judgement"))
+                    .inspect_err(|error| {
+                        warn!(%error, "no judgement");
+                        metrics().engine_error(telemetry::Engine::TurnEnd, error.fault());
+                    })
                     .ok();
                 let wait = self.config.endpoint.delay(probability);
                 self.input(Input::TurnEnd { take, wait });
@@ -509,11 +531,15 @@ impl Session {
             }
             Output::Cancel { reply, why } => {
                 info!(reply = reply.0, ?why, "reply cancelled");
+                self.count_interruption(why);
                 send(effects, Effect::Flush(reply)).await?;
                 self.close(Ending::Interrupted, effects).await?;
             }
             Output::Hush { reply } => send(effects, Effect::Hush(reply)).await?,
-            Output::Unhush { reply } => send(effects, Effect::Unhush(reply)).await?,
+            Output::Unhush { reply } => {
+                metrics().false_interruption();
+                send(effects, Effect::Unhush(reply)).await?;
+            }
             Output::Attend(attention) => send(effects, Effect::Attend(attention)).await?,
             Output::Show(phase) => send(effects, Effect::Show(phase)).await?,
         }
@@ -536,7 +562,7 @@ impl Session {
         };
         let mut turn = None;
         let passing = matches!(prompt, Prompt::Greeting(_));
-        let (making, user) = match prompt {
+        let (making, asked) = match prompt {
             Prompt::User(text) => {
                 turn = self.turn.take();
                 if turn.is_some() {
@@ -552,16 +578,25 @@ impl Session {
                         (self.make(self.asked(&framed)), framed)
                     }
                 };
+                let asked = Asked {
+                    words: Pii(text.clone()),
+                    framed,
+                    over_at: self.calendar(marks.user_stop.or(marks.transcript)),
+                };
                 send(effects, Effect::UserSaid { turn, text }).await?;
-                (making, Some(framed))
+                (making, Some(asked))
             }
             Prompt::Verbatim(text) | Prompt::Greeting(text) => {
+                metrics().announcement();
                 (self.make(Script::Verbatim(text)), None)
             }
             Prompt::Apology(trouble) => (self.make(Script::Apology(trouble)), None),
         };
-        let mut live = LiveReply::new(id, turn, user, marks, making);
+        let mut live = LiveReply::new(id, turn, asked, marks, making);
         live.passing = passing;
+        for step in self.steps_before(turn, &marks) {
+            live.step(step);
+        }
         self.live = Some(live);
         Ok(())
     }
@@ -622,29 +657,88 @@ impl Session {
 
     /// The live reply is over: its work ends, and what was heard of it goes into the history.
     async fn close(&mut self, ending: Ending, effects: &mpsc::Sender<Effect>) -> Result<(), Gone> {
-        let Some(live) = self.live.take() else {
+        let Some(mut live) = self.live.take() else {
             return Ok(());
         };
+        let complete = ending == Ending::Complete;
+        let outcome = match (live.audible, complete) {
+            (false, _) => Outcome::Unheard,
+            (true, false) => Outcome::Interrupted,
+            (true, true) => Outcome::Complete,
+        };
+        let timings = live.timings();
+        if live.asked.is_some() {
+            metrics().turn_over(outcome, timings.input());
+        }
         if !live.audible {
             return Ok(());
         }
         let text = live.heard();
-        if let Some(user) = &live.user {
-            self.history.user_said(user);
+        if let Some(asked) = &live.asked {
+            self.history.user_said(&asked.framed);
         }
         if !live.passing {
             self.history.assistant_heard(&text, ending);
         }
-        let complete = ending == Ending::Complete;
-        send(
-            effects,
-            Effect::AssistantSaid {
-                reply: live.id,
-                text,
-                complete,
-            },
-        )
-        .await
+        let said = Effect::AssistantSaid {
+            reply: live.id,
+            text: text.clone(),
+            complete,
+        };
+        send(effects, said).await?;
+        let Some(asked) = live.asked.take() else {
+            return Ok(());
+        };
+        let over_at = SystemTime::now();
+        if let Some(audible) = live.marks.audible {
+            live.step(Span::new("playout", self.calendar(Some(audible)), over_at));
+        }
+        let answered = Answered {
+            asked_at: asked.over_at,
+            over_at,
+            steps: live.take_steps(),
+            timings,
+            outcome,
+            user: asked.words,
+            assistant: Pii(text),
+        };
+        send(effects, Effect::Answered(Box::new(answered))).await
+    }
+
+    /// What was done for the question in `turn` before its answer was begun.
+    fn steps_before(&self, turn: Option<TurnId>, marks: &Marks) -> Vec<Span> {
+        let mut steps = Vec::new();
+        if let (Some(stop), Some(endpoint)) = (marks.user_stop, marks.endpoint) {
+            let (from, to) = (self.calendar(Some(stop)), self.calendar(Some(endpoint)));
+            steps.push(Span::new("endpoint", from, to));
+        }
+        if let Some((of, from, to)) = self.recognised
+            && Some(of) == turn
+        {
+            let (from, to) = (self.calendar(Some(from)), self.calendar(Some(to)));
+            let engine = self.engines.stt.name();
+            steps.push(Span::new("stt", from, to).named("caal.engine", engine));
+        }
+        steps
+    }
+
+    /// When it was `at`, by the calendar: now, less what has passed since.
+    fn calendar(&self, at: Option<At>) -> SystemTime {
+        let ago = at.map_or(Duration::ZERO, |at| self.pace.mark().saturating_since(at));
+        SystemTime::now() - ago
+    }
+
+    /// A reply that is heard is cut off.
+    fn count_interruption(&self, why: CancelReason) {
+        if !self.live.as_ref().is_some_and(|live| live.audible) {
+            return;
+        }
+        metrics().interruption(match why {
+            CancelReason::BargeIn => Interruption::BargeIn,
+            CancelReason::Superseded => Interruption::Superseded,
+            CancelReason::Interrupted => Interruption::Stopped,
+            CancelReason::TooSlow => return, // nobody's doing
+        });
     }
 }
 

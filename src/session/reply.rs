@@ -5,7 +5,10 @@
 //! next one while the one before it plays. When something fails, what is already spoken plays on, and
 //! one sentence of regret follows.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::{StreamExt, future};
 use tokio::{
@@ -18,7 +21,8 @@ use super::engines::{Busy, Engines};
 use crate::{
     audio::{Hz24k, Pcm, SamplePos},
     fault::Fault,
-    llm::{ChatRequest, Delta},
+    llm::{ChatRequest, Delta, Usage},
+    telemetry::{Engine, Kind, Span, metrics},
     tts::{Clause, Clauses, SpeakRequest},
     turn::Trouble,
 };
@@ -52,6 +56,8 @@ pub(super) enum Spoken {
     Clause { clause: Clause, kept: bool },
     /// The next sound.
     Sound(Pcm<Hz24k>),
+    /// Something was done, for traces.
+    Step(Span),
     /// Something failed; a sentence for people.
     Trouble(String),
     /// All was said.
@@ -123,11 +129,14 @@ impl Reply {
         cutter: &mut Clauses,
         ready: &mpsc::Sender<Ready>,
     ) -> Result<Option<Trouble>, Gone> {
+        let (began, started) = (SystemTime::now(), Instant::now());
         let mut deltas = self.engines.llm.chat(request);
-        let mut said_anything = false;
+        let (mut said_anything, mut usage) = (false, None);
         let mut first = true;
+        let span = info_span!("llm");
         let trouble = loop {
-            match deltas.next().instrument(info_span!("llm")).await {
+            match deltas.next().instrument(span.clone()).await {
+                Some(Ok(Delta::Usage(cost))) => usage = Some(cost),
                 Some(Ok(Delta::Text(text))) => {
                     if std::mem::take(&mut first) {
                         self.say(Spoken::FirstToken).await?;
@@ -138,15 +147,18 @@ impl Reply {
                 }
                 Some(Err(error)) => {
                     warn!(%error, fault = ?error.fault(), "no (more) answer");
+                    metrics().engine_error(Engine::Llm, error.fault());
                     self.say(Spoken::Trouble(error.to_string())).await?;
                     break Some(Trouble::Failed(error.fault()));
                 }
                 None => break None,
             }
         };
+        let took = started.elapsed();
         let rest = cutter.finish();
         said_anything |= !rest.is_empty();
         send(ready, rest, true).await?;
+        self.answered(began, took, usage, trouble).await?;
         if trouble.is_none() && !said_anything {
             let why = "the language model gave an empty answer; ask again, or try another model";
             warn!("the language model gave an empty answer");
@@ -154,6 +166,33 @@ impl Reply {
             return Ok(Some(Trouble::Failed(Fault::Internal)));
         }
         Ok(trouble)
+    }
+
+    /// The language model has ended, for the meters and for traces.
+    async fn answered(
+        &self,
+        began: SystemTime,
+        took: Duration,
+        usage: Option<Usage>,
+        trouble: Option<Trouble>,
+    ) -> Result<(), Gone> {
+        metrics().llm_answered(took, usage.map(|usage| (usage.input, usage.output)));
+        let (provider, model) = self.engines.llm.model();
+        let mut step = Span::new(format!("chat {model}"), began, began + took)
+            .named("gen_ai.operation.name", "chat")
+            .named("gen_ai.provider.name", provider)
+            .named("gen_ai.request.model", model);
+        step.kind = Kind::Client;
+        if let Some(usage) = usage {
+            step = step
+                .counted("gen_ai.usage.input_tokens", usage.input)
+                .counted("gen_ai.usage.output_tokens", usage.output);
+        }
+        step.failed = trouble.map(|trouble| match trouble {
+            Trouble::Failed(fault) => fault.name(),
+            Trouble::TooSlow => "timeout",
+        });
+        self.say(Spoken::Step(step)).await
     }
 
     /// Clauses to sound.
@@ -179,9 +218,10 @@ impl Reply {
             };
             let letters = clause.spoken.len();
             self.say(Spoken::Clause { clause, kept }).await?;
-            let started = Instant::now();
+            let (began, started) = (SystemTime::now(), Instant::now());
             let mut sound = self.engines.tts.speak(request);
-            while let Some(piece) = sound.next().instrument(info_span!("tts")).await {
+            let span = info_span!("tts");
+            while let Some(piece) = sound.next().instrument(span.clone()).await {
                 match piece {
                     Ok(piece) => {
                         made += piece.len() as u64;
@@ -190,12 +230,18 @@ impl Reply {
                     // No apology: the voice is what failed.
                     Err(error) => {
                         warn!(%error, fault = ?error.fault(), "no voice");
+                        metrics().engine_error(Engine::Tts, error.fault());
                         self.say(Spoken::Trouble(error.to_string())).await?;
                         return self.say(Spoken::End).await.and(Err(Gone));
                     }
                 }
             }
-            cost.took(letters, started.elapsed());
+            let took = started.elapsed();
+            cost.took(letters, took);
+            let step = Span::new("tts", began, began + took)
+                .named("caal.engine", self.engines.tts.name())
+                .counted("caal.tts.letters", letters as u64);
+            self.say(Spoken::Step(step)).await?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::{
     clock::At,
+    telemetry::{Input, metrics},
     turn::{ReplyId, TurnId},
 };
 
@@ -69,6 +70,14 @@ impl TurnTimings {
         }
     }
 
+    /// How the question was asked.
+    pub fn input(&self) -> Input {
+        match self.turn {
+            Some(_) => Input::Voice,
+            None => Input::Text,
+        }
+    }
+
     /// The stages by name, in their order; what does not apply is left out.
     pub fn stages(&self) -> impl Iterator<Item = (&'static str, u32)> {
         [
@@ -83,7 +92,7 @@ impl TurnTimings {
         .filter_map(|(name, ms)| Some((name, ms?)))
     }
 
-    /// One line for a log.
+    /// One line for a log, and the meters.
     pub fn log(&self) {
         tracing::info!(
             turn = self.turn,
@@ -97,6 +106,7 @@ impl TurnTimings {
             playout_ms = self.playout_ms,
             "turn answered"
         );
+        metrics().turn_timed(self.total_ms, self.stages());
     }
 }
 

@@ -87,6 +87,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<Network>,
     pub hosts: Vec<String>,
     pub origins: Vec<String>,
+    pub keep_turn_words: bool,
+    pub otlp_endpoint: Option<String>,
 }
 
 /// One value that cannot be used.
@@ -248,6 +250,8 @@ impl Reader<'_> {
             trusted_proxies: Network::list(&self.text("trusted_proxies")).unwrap_or_default(),
             hosts: self.words("hosts"),
             origins: self.words("origins"),
+            keep_turn_words: self.flag("keep_turn_words"),
+            otlp_endpoint: Some(self.text("otlp_endpoint")).filter(|url| !url.is_empty()),
         }
     }
 

@@ -674,6 +674,22 @@ pub const ROWS: &[Row] = &[
         "Pages of other origins that may use the HTTP API from a browser: `https://panel.example.org`.",
     )
     .on_this_machine(),
+    row(
+        "keep_turn_words",
+        "CAAL_KEEP_TURN_WORDS",
+        Kind::Bool,
+        "false",
+        "Whether the list of past turns (`/api/turns`, in memory only) keeps what was said beside how long it took.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "otlp_endpoint",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        Kind::OptionalUrl,
+        "",
+        "Collector that a trace of every turn is sent to (OTLP over HTTP), such as `http://localhost:4318`. Empty: none. See [monitoring.md](monitoring.md).",
+    )
+    .on_this_machine(),
 ];
 
 #[cfg(test)]

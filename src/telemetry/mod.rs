@@ -1,6 +1,13 @@
 //! The log: set up once in `main`. To standard error, so that standard output belongs to results. And
 //! what is told of a panic: where, never with what, for a panic's message may quote what a user said
-//! (that of a string cut in the middle of a character does).
+//! (that of a string cut in the middle of a character does). Beside the log, in files of their own: the
+//! meters (`metrics`) and the traces (`trace`).
+
+mod metrics;
+mod trace;
+
+pub use metrics::{CONTENT_TYPE, Engine, Held, Input, Interruption, Metrics, Outcome, metrics};
+pub use trace::{Exporter, Fact, Kind, Span};
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},

@@ -33,7 +33,9 @@ async fn pieces(llm: &dyn Llm, request: ChatRequest) -> Result<Vec<String>, LlmE
     let mut pieces = Vec::new();
     let listening = async {
         while let Some(delta) = stream.next().await {
-            let Delta::Text(text) = delta?;
+            let Delta::Text(text) = delta? else {
+                continue;
+            };
             pieces.push(text);
         }
         assert!(stream.next().await.is_none(), "the end is the end");

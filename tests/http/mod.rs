@@ -3,6 +3,7 @@
 
 mod golden;
 mod guard;
+mod own;
 mod promises;
 mod schema;
 mod table;
@@ -16,8 +17,9 @@ use axum::{
 };
 use caal::{
     app,
-    http::{self, Readiness, Screens},
+    http::{self, Panel, Readiness, Screens},
     room::Desk,
+    session::Turns,
     settings::{Live, Sources},
 };
 use serde_json::{Value, json};
@@ -30,7 +32,9 @@ pub(crate) struct Caal {
     home: TempDir,
     pub(crate) settings: Live,
     router: Router,
-    _readiness: watch::Sender<Readiness>,
+    panel: Panel,
+    house: Arc<app::OurHouse>,
+    readiness: watch::Sender<Readiness>,
 }
 
 /// An answer.
@@ -50,6 +54,9 @@ impl Caal {
     pub(crate) fn in_environment(variables: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let settings = Live::open(sources(home.path(), variables)).unwrap();
+        let kept = settings.clone();
+        let panel = Panel::new(Turns::new(move || kept.current().keep_turn_words));
+        let house = app::house(settings.clone());
         let (readiness, watched) = watch::channel(Readiness::Loading);
         let state = http::State {
             readiness: watched,
@@ -57,15 +64,18 @@ impl Caal {
             desk: Desk::default(),
             server: None,
             settings: settings.clone(),
-            house: app::house(settings.clone()),
+            house: house.clone(),
             screens: Screens::default(),
             refusals: http::guard::Refusals::default(),
+            panel: panel.clone(),
         };
         Self {
             home,
             settings,
             router: http::router(state),
-            _readiness: readiness,
+            panel,
+            house,
+            readiness,
         }
     }
 
@@ -94,6 +104,16 @@ impl Caal {
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.ask("POST", path, Some("application/json"), &body.to_string())
             .await
+    }
+
+    /// The body of an answer that is no text.
+    async fn post_bytes(&self, path: &str, body: Value) -> Vec<u8> {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        let request = request.body(Body::from(body.to_string())).unwrap();
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        let body = to_bytes(answer.into_body(), 1 << 24).await.unwrap();
+        body.to_vec()
     }
 
     /// What is in the settings file.

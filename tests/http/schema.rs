@@ -47,6 +47,19 @@ const VK_AGENT: [(&str, &str); 7] = [
 
 /// What our own page asks beside them.
 const OURS: [(&str, &str); 2] = [("get", "/settings/table"), ("post", "/settings/unset")];
+/// Our own, and the status of what they answer where all is well.
+const OWN: [(&str, &str, &str); 10] = [
+    ("get", "/ready", "200"),
+    ("get", "/metrics", "200"),
+    ("get", "/api/turns", "200"),
+    ("delete", "/api/turns", "204"),
+    ("get", "/api/events", "200"),
+    ("get", "/api/downloads", "200"),
+    ("post", "/api/downloads", "202"),
+    ("delete", "/api/downloads", "204"),
+    ("post", "/api/voices/{voice}/preview", "200"),
+    ("get", "/api/wake-words/{name}/try", "101"),
+];
 
 #[tokio::test]
 async fn everything_that_clients_call_is_described() {
@@ -64,7 +77,15 @@ async fn everything_that_clients_call_is_described() {
         .values()
         .map(|methods| methods.as_object().unwrap().len())
         .sum();
-    assert_eq!(described, ENDPOINTS.len() + VK_AGENT.len() + OURS.len());
+    let known = ENDPOINTS.len() + VK_AGENT.len() + OURS.len() + OWN.len();
+    assert_eq!(described, known);
+    for (method, path, status) in OWN {
+        let operation = &document["paths"][path][method];
+        assert!(
+            operation["responses"][status].is_object(),
+            "{method} {path}"
+        );
+    }
     // Every name that is used is there.
     let text = document.to_string();
     for used in text.split("#/components/schemas/").skip(1) {
@@ -143,6 +164,11 @@ async fn schemathesis_finds_nothing_that_is_not_as_it_is_described() {
         .args(["--exclude-checks", "positive_data_acceptance"])
         // It would ask Groq, and tests ask nobody outside.
         .args(["--exclude-path", "/setup/test-groq"])
+        // It is not ready; events go on for ever, and a download would really be one.
+        .args(["--exclude-path", "/ready"])
+        .args(["--exclude-path", "/api/voices/{voice}/preview"])
+        .args(["--exclude-path", "/api/events"])
+        .args(["--exclude-path", "/api/downloads"])
         .args(["--request-timeout", "30", "--suppress-health-check", "all"])
         .current_dir(caal.home.path())
         .kill_on_drop(true)

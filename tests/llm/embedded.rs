@@ -23,7 +23,9 @@ async fn said(llm: &EmbeddedLlm, request: ChatRequest) -> String {
     let mut text = String::new();
     let listening = async {
         while let Some(delta) = stream.next().await {
-            let Delta::Text(piece) = delta.expect("an answer");
+            let Delta::Text(piece) = delta.expect("an answer") else {
+                continue;
+            };
             text.push_str(&piece);
         }
     };

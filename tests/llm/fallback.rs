@@ -61,7 +61,9 @@ async fn said(llm: &dyn Llm) -> Result<String, LlmError> {
     let mut stream = llm.chat(request);
     let mut text = String::new();
     while let Some(delta) = stream.next().await {
-        let Delta::Text(piece) = delta?;
+        let Delta::Text(piece) = delta? else {
+            continue;
+        };
         text.push_str(&piece);
     }
     Ok(text)

@@ -43,7 +43,9 @@ async fn listen(ollama: &Ollama) -> (String, Result<(), LlmError>) {
     let mut text = String::new();
     let listening = async {
         while let Some(delta) = stream.next().await {
-            let Delta::Text(piece) = delta?;
+            let Delta::Text(piece) = delta? else {
+                continue;
+            };
             text.push_str(&piece);
         }
         Ok(())

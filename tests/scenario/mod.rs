@@ -15,6 +15,7 @@ use caal::{
     llm::Message,
     local::file::Speed,
     session::{Effect, Event, Session},
+    telemetry::Outcome,
     turn::{Duplex, Phase},
 };
 use tokio::sync::mpsc;
@@ -47,6 +48,36 @@ async fn a_question_is_answered_as_fast_as_its_parts_allow() {
             "  3580 show listening",
         ],
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_done_for_an_answer_is_a_tree_with_a_branch_for_each_stage() {
+    let told = question().play().await;
+    let [answered] = &told.answered[..] else {
+        panic!("{:?}", told.answered);
+    };
+    assert_eq!(answered.outcome, Outcome::Complete);
+    assert_eq!(answered.user.0, "what time is it");
+    assert_eq!(answered.assistant.0.trim(), "It is noon.");
+    let tree = answered.trace("kitchen");
+    let parts: Vec<_> = tree.parts.iter().map(|part| part.name.as_str()).collect();
+    let [endpoint, stt, .., playout] = &parts[..] else {
+        panic!("{parts:?}");
+    };
+    assert_eq!([*endpoint, *stt, *playout], ["endpoint", "stt", "playout"]);
+    assert!(
+        parts.iter().any(|part| part.starts_with("chat ")),
+        "{parts:?}"
+    );
+    assert!(parts.contains(&"tts"), "{parts:?}");
+    assert!(
+        tree.parts
+            .iter()
+            .all(|part| part.from <= part.to && tree.from <= part.from)
+    );
+    for word in ["noon", "time"] {
+        assert!(!format!("{tree:?}").contains(word), "{tree:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use caal::{
     pii::Pii,
     room::{self, Desk, Host, Order, OrderError, Outcome},
     rtc::{Closed, Departure, Identity, Link, Participant, RoomCommand, RoomEvent},
-    session::Manner,
+    session::{Manner, Turns},
     turn::Activation,
 };
 use tokio::{
@@ -118,6 +118,7 @@ async fn play_live(
         wake_word: Arc::new(move || *sleeps.borrow()),
         woken: Arc::new(|| "Yes?".to_owned()),
         desk,
+        turns: Turns::default(),
     };
     let stop = CancellationToken::new();
     let started = Instant::now();

@@ -17,8 +17,8 @@ use caal::{
     llm::{ChatRequest, Delta, Llm, LlmError, Message, history::Limits},
     local::file::{self, Answer, Options, Speed},
     session::{
-        Clock, Ear, EarConfig, EarModels, Effect, Engines, Load, Manners, SessionConfig, Setting,
-        WakeSource, Watch,
+        Answered, Clock, Ear, EarConfig, EarModels, Effect, Engines, Load, Manners, SessionConfig,
+        Setting, WakeSource, Watch,
     },
     stt::{Language, Stt, SttError, TranscribeRequest, Transcript},
     tts::{Clauses, SpeakRequest, Tts, TtsError, Voice, dictionary::Dictionary},
@@ -87,6 +87,8 @@ pub(crate) struct Told {
     pub(crate) answer: Answer,
     pub(crate) requests: Vec<ChatRequest>,
     pub(crate) spoken: Vec<SpeakRequest>,
+    /// What is noted of every question.
+    pub(crate) answered: Vec<Answered>,
 }
 
 impl Told {
@@ -283,6 +285,7 @@ impl Story {
             started: Instant::now(),
             lines: Vec::new(),
             hearing: self.hearing,
+            answered: Vec::new(),
         };
         let options = Options {
             speed: self.speed,
@@ -296,6 +299,7 @@ impl Story {
         Told {
             spoken,
             log: log.lines,
+            answered: log.answered,
             answer,
             requests,
         }
@@ -306,6 +310,7 @@ struct Log {
     started: Instant,
     lines: Vec<String>,
     hearing: bool,
+    answered: Vec<Answered>,
 }
 
 impl Watch for Log {
@@ -314,6 +319,10 @@ impl Watch for Log {
         caal::local::Log.effect(effect);
         let text = match effect {
             Effect::Settled { .. } => return,
+            Effect::Answered(answered) => {
+                self.answered.push(answered.as_ref().clone());
+                return;
+            }
             Effect::Hearing { .. } if !self.hearing => return,
             Effect::Hearing { text, .. } => format!("hearing: {text}"),
             Effect::Play { reply, sound } => format!("play {} {:?}", reply.0, sound.duration()),

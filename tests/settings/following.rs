@@ -279,6 +279,7 @@ async fn another_language_model_is_warmed_before_it_is_asked_and_the_old_answers
         };
         let words = app.engines().llm.chat(request).map(|delta| match delta {
             Ok(Delta::Text(text)) => text,
+            Ok(Delta::Usage(_)) => String::new(),
             Err(error) => error.to_string(),
         });
         words.collect::<Vec<_>>().await.concat()

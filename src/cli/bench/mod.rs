@@ -1,6 +1,7 @@
 //! `caal bench`: the tables of docs/benchmarks.md, on the user's own machine. Statistics and the word
 //! error rate stand here; each bench has a file of its own.
 
+pub mod load;
 mod peer;
 mod readback;
 mod recordings;
@@ -51,9 +52,11 @@ enum Which {
     Turn(turn::Args),
     /// The idle server: memory and CPU.
     Serve(serve::Args),
+    /// A conversation beside 500 requests a second to the HTTP API.
+    Load(load::Args),
     /// Rooms: voice to voice as a LiveKit client hears it, interruption to silence, many rooms at once.
     Rooms(rooms::Args),
-    /// All but rooms (which need LiveKit's SDK), one after the other, each in a process of its own.
+    /// All but load and rooms (which needs LiveKit's SDK), one after the other, each in a process of its own.
     All(AllArgs),
 }
 
@@ -102,6 +105,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
             return turn::run(&args, || app.conversation(place.clone())).await;
         }
         Which::Serve(args) => serve::run(&args, &settings).await?,
+        Which::Load(args) => return load::run(&args, &settings).await,
         Which::Rooms(args) => rooms::run(&args, &settings).await?,
         Which::All(args) => return all(&args, &settings).await,
     }
@@ -156,7 +160,7 @@ mod tests {
         let known: BTreeSet<_> = command
             .get_subcommands()
             .map(|c| c.get_name().to_owned())
-            .filter(|name| !["all", "rooms"].contains(&name.as_str()))
+            .filter(|name| !["all", "load", "rooms"].contains(&name.as_str()))
             .collect();
         assert_eq!(known, ALL.map(|(name, ..)| name.to_owned()).into());
     }

@@ -62,10 +62,10 @@ pub struct Args {
 
 /// One recording's result, in milliseconds.
 #[derive(Debug, Serialize)]
-struct Row {
+pub(super) struct Row {
     recording: String,
     /// Last speech → first audible sample; `None` where nothing was answered.
-    total_ms: Option<f64>,
+    pub(super) total_ms: Option<f64>,
     timings: Option<TurnTimings>,
 }
 
@@ -98,7 +98,7 @@ pub async fn run(
 }
 
 /// What is played; never nothing.
-fn recordings(folder: &Path) -> Result<Vec<String>, Failure> {
+pub(super) fn recordings(folder: &Path) -> Result<Vec<String>, Failure> {
     if RECORDINGS.iter().all(|name| folder.join(name).is_file()) {
         return Ok(RECORDINGS.map(str::to_owned).to_vec());
     }
@@ -113,7 +113,7 @@ fn recordings(folder: &Path) -> Result<Vec<String>, Failure> {
     Ok(entries.into_iter().map(|e| e.path).collect())
 }
 
-fn read(folder: &Path, name: &str) -> Result<Pcm<Hz16k>, Failure> {
+pub(super) fn read(folder: &Path, name: &str) -> Result<Pcm<Hz16k>, Failure> {
     Ok(audio::resample(&wav::read(&folder.join(name))?))
 }
 
@@ -129,7 +129,11 @@ impl Watch for First {
     }
 }
 
-async fn one(recording: &str, clip: &Pcm<Hz16k>, setting: Setting) -> Result<Row, Failure> {
+pub(super) async fn one(
+    recording: &str,
+    clip: &Pcm<Hz16k>,
+    setting: Setting,
+) -> Result<Row, Failure> {
     let mut first = First::default();
     let options = Options {
         speed: Speed::RealTime,

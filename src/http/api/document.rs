@@ -17,21 +17,45 @@ use super::{
     State,
     refusal::{InvalidBody, PlainBody},
 };
-use crate::http::guard;
+use crate::http::{guard, own::Problem};
 
 /// One method of one path.
 pub(super) struct Operation {
     pub(super) path: &'static str,
-    pub(super) method: &'static str,
+    pub(super) method: String,
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
     pub(super) refuses: &'static [(u16, &'static str)],
     pub(super) input: Option<Input>,
-    pub(super) output: Schema,
+    pub(super) answer: Answer,
+    pub(super) errors: Errors,
+}
+
+/// What an operation answers where all is well.
+pub(in crate::http) enum Answer {
+    /// A status and JSON.
+    Json(u16, Schema),
+    /// 200 and JSON, and 503 with the same.
+    Either(Schema),
+    /// 200 and something else, by its media type.
+    Media(&'static str),
+    /// 204.
+    Nothing,
+    /// 101: a WebSocket.
+    Socket,
+}
+
+/// How an operation refuses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Errors {
+    /// As FastAPI does.
+    Detail,
+    /// With problem JSON.
+    Problem,
 }
 
 /// What an operation is told.
-pub(super) enum Input {
+pub(in crate::http) enum Input {
     /// After the question mark: every field of an object.
     Query(Schema),
     /// JSON.
@@ -54,19 +78,32 @@ impl Document {
         let invalid = types.subschema_for::<InvalidBody>();
         let plain = types.subschema_for::<PlainBody>();
         let refused = types.subschema_for::<guard::Problem>();
+        let own = types.subschema_for::<Problem>();
         let schemas = Value::Object(types.definitions().clone());
         let mut paths = Map::new();
         for operation in operations {
             let path = paths.entry(operation.path).or_insert_with(|| json!({}));
-            path[operation.method] = describe(&operation, &schemas, &invalid, &plain);
-            guarded(&mut path[operation.method], operation.path, &refused);
+            let described = match operation.errors {
+                Errors::Detail => describe(
+                    &operation,
+                    &schemas,
+                    ("application/json", &invalid),
+                    ("application/json", &plain),
+                ),
+                Errors::Problem => {
+                    let problem = ("application/problem+json", &own);
+                    describe(&operation, &schemas, problem, problem)
+                }
+            };
+            path[&operation.method] = described;
+            guarded(&mut path[&operation.method], operation.path, &refused);
         }
         let document = json!({
             "openapi": "3.1.0",
             "info": {
                 "title": "CAAL",
                 "version": env!("CARGO_PKG_VERSION"),
-                "description": "The HTTP API of a local voice assistant. Every path is also there with /api before it.",
+                "description": "The HTTP API of a local voice assistant. Every path is also there with /api before it, but for those that have it already, /ready and /metrics.",
                 "license": { "name": "MIT", "identifier": "MIT" },
             },
             "servers": [{ "url": "/" }, { "url": "/api" }],
@@ -122,16 +159,39 @@ fn safe(kind: &'static str, text: &'static str) -> impl IntoResponse {
     )
 }
 
-fn describe(operation: &Operation, schemas: &Value, invalid: &Schema, plain: &Schema) -> Value {
-    let content = |schema: &Schema| json!({ "application/json": { "schema": schema } });
-    let mut responses = json!({
-        "200": { "description": "Done", "content": content(&operation.output) }
-    });
+/// A media type, and what is in it.
+type Body<'a> = (&'static str, &'a Schema);
+
+fn describe(operation: &Operation, schemas: &Value, invalid: Body<'_>, plain: Body<'_>) -> Value {
+    let content = |(kind, schema): Body<'_>| json!({ kind: { "schema": schema } });
+    let mut responses = match &operation.answer {
+        Answer::Json(status, schema) => json!({
+            status.to_string(): { "description": "Done", "content": content(("application/json", schema)) }
+        }),
+        Answer::Either(schema) => {
+            let body = content(("application/json", schema));
+            json!({
+                "200": { "description": "Yes", "content": body },
+                "503": { "description": "Not yet, or no more", "content": body },
+            })
+        }
+        Answer::Media(kind) => {
+            json!({ "200": { "description": "Done", "content": { *kind: {} } } })
+        }
+        Answer::Nothing => json!({ "204": { "description": "Done" } }),
+        Answer::Socket => json!({ "101": { "description": "A WebSocket begins" } }),
+    };
     let mut described = json!({
         "tags": [operation.tag],
         "summary": operation.summary,
-        "operationId": format!("{}{}", operation.method, operation.path.replace(['/', '-'], "_")),
+        "operationId": format!("{}{}", operation.method, operation.path.replace(['/', '-', '{', '}'], "_")),
     });
+    let in_path: Vec<Value> = (operation.path.split('/'))
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| {
+            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
+        })
+        .collect();
     if let Some(input) = &operation.input {
         responses["422"] = json!({ "description": "The request is not as it should be; all problems of it", "content": content(invalid) });
         match input {
@@ -141,13 +201,17 @@ fn describe(operation: &Operation, schemas: &Value, invalid: &Schema, plain: &Sc
                     json!({ "description": "The body is not text", "content": content(plain) });
                 responses["413"] =
                     json!({ "description": "The body is too long", "content": content(plain) });
-                described["requestBody"] =
-                    json!({ "required": !optional, "content": content(schema) });
+                described["requestBody"] = json!({ "required": !optional, "content": content(("application/json", schema)) });
             }
         }
     }
     for (status, when) in operation.refuses {
         responses[status.to_string()] = json!({ "description": when, "content": content(plain) });
+    }
+    if !in_path.is_empty() {
+        let after = described["parameters"].take();
+        let after = after.as_array().cloned().unwrap_or_default();
+        described["parameters"] = in_path.into_iter().chain(after).collect();
     }
     described["responses"] = responses;
     described
@@ -210,7 +274,8 @@ fn page(document: &Value) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>CAAL: HTTP API</title>\n\
          <link rel=\"stylesheet\" href=\"/docs.css\">\n<main>\n<h1>CAAL: HTTP API</h1>\n\
-         <p>Every path is also there with <code>/api</code> before it. For programs: \
+         <p>Every path is also there with <code>/api</code> before it, but for those that have it already, \
+         <code>/ready</code> and <code>/metrics</code>. For programs: \
          <a href=\"/openapi.json\">/openapi.json</a>.</p>\n",
     );
     let schemas = &document["components"]["schemas"];
@@ -242,7 +307,9 @@ fn page(document: &Value) -> String {
             for (status, response) in responses {
                 let schema = &response["content"]["application/json"]["schema"];
                 match status.as_str() {
-                    "200" => fields(&mut out, "Answer", schema, schemas),
+                    "200" | "202" if !schema.is_null() => {
+                        fields(&mut out, "Answer", schema, schemas);
+                    }
                     _ => {
                         let about = html(&response["description"]);
                         let _ = writeln!(out, "<p><code>{status}</code> {about}</p>");

@@ -30,10 +30,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use self::{
     check::Shape,
-    document::{Document, Input, Operation},
+    document::{Document, Errors, Operation},
 };
-use super::State;
+use super::{
+    State,
+    own::{self, Problem},
+};
 
+pub(super) use document::{Answer, Input};
 pub(super) use refusal::Refusal;
 pub use screen::Screens;
 
@@ -62,7 +66,7 @@ pub(super) const fn about(path: &'static str, tag: &'static str, summary: &'stat
 }
 
 impl About {
-    const fn refuses(mut self, refuses: &'static [(u16, &'static str)]) -> Self {
+    pub(super) const fn refuses(mut self, refuses: &'static [(u16, &'static str)]) -> Self {
         self.refuses = refuses;
         self
     }
@@ -71,6 +75,8 @@ impl About {
 /// Endpoints, as they are written down.
 pub(super) struct Api {
     routes: BTreeMap<&'static str, (MethodRouter<State>, Vec<&'static str>)>,
+    /// Those of our own: at their path alone.
+    own: BTreeMap<&'static str, (MethodRouter<State>, Vec<String>)>,
     operations: Vec<Operation>,
     types: SchemaGenerator,
 }
@@ -83,6 +89,7 @@ impl Api {
         });
         Self {
             routes: BTreeMap::new(),
+            own: BTreeMap::new(),
             operations: Vec::new(),
             types: settings.into_generator(),
         }
@@ -199,16 +206,54 @@ impl Api {
     }
 
     fn note<O: JsonSchema>(&mut self, about: &About, method: &'static str, input: Option<Input>) {
-        let output = self.types.subschema_for::<O>();
+        let schema = self.types.subschema_for::<O>();
         self.operations.push(Operation {
             path: about.path,
-            method,
+            method: method.to_owned(),
             tag: about.tag,
             summary: about.summary,
             refuses: about.refuses,
             input,
-            output,
+            answer: Answer::Json(200, schema),
+            errors: Errors::Detail,
         });
+    }
+
+    /// The schema of `T`, for an endpoint of our own.
+    pub(super) fn schema<T: JsonSchema>(&mut self) -> schemars::Schema {
+        self.types.subschema_for::<T>()
+    }
+
+    /// One of our own endpoints, at its path alone and with problem JSON for errors. `handler` reads the
+    /// request itself.
+    pub(super) fn own<F, Fut>(
+        &mut self,
+        method: Method,
+        about: About,
+        (input, answer): (Option<Input>, Answer),
+        handler: F,
+    ) where
+        F: Fn(State, Request) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Response, Problem>> + Send,
+    {
+        self.operations.push(Operation {
+            path: about.path,
+            method: method.as_str().to_lowercase(),
+            tag: about.tag,
+            summary: about.summary,
+            refuses: about.refuses,
+            input,
+            answer,
+            errors: Errors::Problem,
+        });
+        let (route, methods) = self.own.entry(about.path).or_default();
+        methods.push(method.to_string());
+        let filter = MethodFilter::try_from(method).expect("one that axum knows");
+        let handler = move |extract::State(state): extract::State<State>, request: Request| {
+            let answering = handler(state, request);
+            async move { answering.await.into_response() }
+        };
+        *route = std::mem::take(route).on(filter, handler);
     }
 
     fn serve<F, Fut>(&mut self, path: &'static str, method: Method, answer: F)
@@ -249,6 +294,14 @@ impl Api {
                 .route(&format!("{path}/"), axum::routing::any(slashless))
                 .route(&format!("/api{path}/"), axum::routing::any(slashless));
         }
+        for (path, (route, methods)) in self.own {
+            let allow = methods.join(", ");
+            let refuse = move || {
+                let allow = HeaderValue::from_str(&allow).expect("names of methods");
+                async move { ([(header::ALLOW, allow)], Problem::wrong_method()) }
+            };
+            router = router.route(path, route.fallback(refuse));
+        }
         let document = Document::new(self.operations, &mut self.types);
         (router, document)
     }
@@ -266,6 +319,7 @@ pub(super) fn routes() -> Router<State> {
     setup::write_down(&mut api);
     vk::write_down(&mut api);
     screen::write_down(&mut api);
+    own::write_down(&mut api);
     let (router, document) = api.finish();
     router.merge(document.routes())
 }
@@ -279,7 +333,8 @@ pub(super) fn vk_routes() -> Router<State> {
     api.finish().0
 }
 
-fn pairs(uri: &Uri) -> Vec<(String, String)> {
+/// What stands after the question mark.
+pub(super) fn pairs(uri: &Uri) -> Vec<(String, String)> {
     let url = format!("http://local/?{}", uri.query().unwrap_or_default());
     let url = reqwest::Url::parse(&url).ok();
     url.map(|url| url.query_pairs().into_owned().collect())

@@ -35,7 +35,7 @@ use self::{
     sample::{Dice, Sampling, goes_in_circles},
     tokens::{Tokens, Utf8Joiner},
 };
-use super::{ChatRequest, Delta, Llm, LlmError, Message, history, stream::ThinkFilter};
+use super::{ChatRequest, Delta, Llm, LlmError, Message, Usage, history, stream::ThinkFilter};
 use crate::engine::{Engine, EngineError, Job};
 
 /// Which model to embed and how to run it.
@@ -91,7 +91,7 @@ pub struct Run {
 /// The [`Llm`] in this process. Clones share one engine.
 #[derive(Clone)]
 pub struct EmbeddedLlm {
-    engine: Engine<Task, Result<(), LlmError>>,
+    engine: Engine<Task, Result<Usage, LlmError>>,
     name: String,
     // Written by the engine thread at a job's end, read by benches and tests: no one waits for it.
     last: Arc<Mutex<Run>>,
@@ -146,7 +146,7 @@ impl EmbeddedLlm {
             messages: vec![Message::System(system.to_owned())],
             answer: None,
         };
-        self.engine.call(task).await?
+        self.engine.call(task).await?.map(drop)
     }
 
     /// What the last finished request cost.
@@ -169,7 +169,7 @@ impl Llm for EmbeddedLlm {
         let listening = Listening {
             pieces,
             call: Some(call.boxed()),
-            end: Ok(()),
+            end: Ok(None),
         };
         stream::try_unfold(listening, Listening::next).boxed()
     }
@@ -182,9 +182,9 @@ impl Llm for EmbeddedLlm {
 /// The listener's end of an answer. Dropping it drops the call, which the engine sees.
 struct Listening {
     pieces: mpsc::Receiver<String>,
-    call: Option<BoxFuture<'static, Result<Result<(), LlmError>, EngineError>>>,
-    /// How the call ended, told after the last piece.
-    end: Result<(), LlmError>,
+    call: Option<BoxFuture<'static, Result<Result<Usage, LlmError>, EngineError>>>,
+    /// How the call ended, told after the last piece; with what it cost, once.
+    end: Result<Option<Usage>, LlmError>,
 }
 
 impl Listening {
@@ -197,7 +197,7 @@ impl Listening {
                     piece = self.pieces.recv(), if !self.pieces.is_closed() => piece,
                     end = call => {
                         self.call = None;
-                        self.end = end.map_err(LlmError::from).flatten();
+                        self.end = end.map_err(LlmError::from).flatten().map(Some);
                         continue;
                     }
                 },
@@ -206,8 +206,13 @@ impl Listening {
                 Some(text) => return Ok(Some((Delta::Text(text), self))),
                 // All is said; how it ended follows at once.
                 None => match self.call.take() {
-                    Some(call) => self.end = call.await.map_err(LlmError::from).flatten(),
-                    None => return self.end.map(|()| None),
+                    Some(call) => {
+                        self.end = call.await.map_err(LlmError::from).flatten().map(Some);
+                    }
+                    None => {
+                        let end = std::mem::replace(&mut self.end, Ok(None))?;
+                        return Ok(end.map(|usage| (Delta::Usage(usage), self)));
+                    }
                 },
             }
         }
@@ -256,7 +261,7 @@ impl Speaker {
         })
     }
 
-    fn work(&mut self, job: Job<Task, Result<(), LlmError>>, log: &Mutex<Run>) {
+    fn work(&mut self, job: Job<Task, Result<Usage, LlmError>>, log: &Mutex<Run>) {
         let mut run = Run::default();
         let gone = || {
             let listening = job
@@ -273,7 +278,11 @@ impl Speaker {
         debug!(?run, abandoned = job.abandoned(), "request done");
         // Before the answer: who has it may ask what it cost.
         *log.lock().unwrap_or_else(|e| e.into_inner()) = run;
-        job.answer(result);
+        let count = |tokens| u32::try_from(tokens).unwrap_or(u32::MAX);
+        job.answer(result.map(|()| Usage {
+            input: count(run.prompt),
+            output: count(run.answered),
+        }));
     }
 
     /// The tokens of the request, without the oldest exchanges where there are too many.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     extract::ConnectInfo,
     http::{Request, StatusCode, header},
 };
@@ -102,7 +102,14 @@ impl Guarded {
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = self.router.clone().oneshot(request).await.unwrap();
         let (head, body) = answer.into_parts();
-        let body = to_bytes(body, 1 << 24).await.unwrap();
+        let endless = head
+            .headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|t| t == "text/event-stream");
+        let body = match endless {
+            true => Bytes::new(), // it goes on while somebody listens
+            false => to_bytes(body, 1 << 24).await.unwrap(),
+        };
         Answer {
             status: head.status,
             headers: head.headers,

@@ -124,9 +124,9 @@ mod tests {
         let said: Vec<_> = ollama.chat(ChatRequest { messages }).collect().await;
         let text: String = said
             .into_iter()
-            .map(|piece| {
-                let Delta::Text(text) = piece.unwrap();
-                text
+            .filter_map(|piece| match piece.unwrap() {
+                Delta::Text(text) => Some(text),
+                Delta::Usage(_) => None,
             })
             .collect();
         assert_eq!(text, "Two words.");

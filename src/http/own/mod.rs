@@ -1,0 +1,100 @@
+//! The endpoints that are our own, not CAAL's nor VK-Agent's: how the server is (`/ready`, `/metrics`), and
+//! what the page's panel shows and does (past turns, events, downloads, trying a voice or a wake word).
+//! Their errors are problem JSON. Each is written down in `api`'s list, so that it is in the document, too.
+
+mod downloads;
+mod events;
+mod hear;
+mod meter;
+mod meters;
+mod problem;
+mod ready;
+mod turns;
+
+pub(super) use meters::measure;
+pub(super) use problem::Problem;
+pub use ready::{Part, PartState, Progress};
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::{Body, to_bytes},
+    response::{IntoResponse as _, Response},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Semaphore;
+
+use self::downloads::Downloads;
+use super::api::Api;
+use crate::session::Turns;
+
+/// Longest body of a request, bytes.
+const LONGEST: usize = 16 * 1024;
+
+/// What the page's panel is shown, beside the settings. Clones are the same.
+#[derive(Clone)]
+pub struct Panel {
+    /// The turns of the last while.
+    pub turns: Turns,
+    /// How far the server is on its way to being ready.
+    pub progress: Progress,
+    downloads: Arc<Downloads>,
+    listeners: events::Listeners,
+    /// Who tries a voice: one at a time.
+    previews: Arc<Semaphore>,
+    /// Who tries a wake word: the same.
+    tries: Arc<Semaphore>,
+}
+
+impl Panel {
+    /// One that shows these turns.
+    pub fn new(turns: Turns) -> Self {
+        Self {
+            turns,
+            progress: Progress::default(),
+            downloads: Arc::default(),
+            listeners: events::Listeners::default(),
+            previews: Arc::new(Semaphore::new(1)),
+            tries: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+impl Default for Panel {
+    /// One that shows no words.
+    fn default() -> Self {
+        Self::new(Turns::default())
+    }
+}
+
+pub(super) fn write_down(api: &mut Api) {
+    ready::write_down(api);
+    meters::write_down(api);
+    turns::write_down(api);
+    events::write_down(api);
+    downloads::write_down(api);
+    hear::write_down(api);
+    meter::write_down(api);
+}
+
+/// `value` as the answer.
+fn json<T: Serialize>(value: T) -> Result<Response, Problem> {
+    Ok(Json(value).into_response())
+}
+
+/// The JSON in `body`; nothing counts as `{}`.
+async fn body<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
+    let too_long = |_| Problem::too_long(LONGEST);
+    let bytes = to_bytes(body, LONGEST).await.map_err(too_long)?;
+    let bytes = match bytes.trim_ascii() {
+        [] => b"{}",
+        bytes => bytes,
+    };
+    let value: serde_json::Value = serde_json::from_slice(bytes)
+        .map_err(|e| Problem::invalid("body", format!("it is not JSON ({e}); send an object")))?;
+    if !value.is_object() {
+        return Err(Problem::invalid("body", "it is not an object"));
+    }
+    serde_json::from_value(value).map_err(|e| Problem::invalid("body", e.to_string()))
+}
