@@ -154,8 +154,12 @@ impl Hearing {
     }
 
     /// Takes a packet of RED (RFC 2198) with Opus in it; see [`Self::push`]. The blocks before its own
-    /// are taken for the packets directly before it, where those are missing.
+    /// are taken for the packets directly before it, where those are missing. Empty: padding, as in
+    /// [`Self::push`]; browsers send it among the first packets of speech, to see how much the line takes.
     pub fn push_red(&mut self, seq: u64, time: u64, payload: &[u8], now: Instant) {
+        if payload.is_empty() {
+            return self.push(seq, time, payload, now);
+        }
         let Some(blocks) = red::unpack(payload) else {
             self.stats.broken += 1;
             return;
@@ -246,8 +250,9 @@ impl Hearing {
             Arrival::Late => self.stats.late += 1,
             Arrival::Held => {}
         }
-        if arrival != Arrival::Twice {
-            self.stats.received += u64::from(duration > 0);
+        // Padding says nothing of the way: its time is that of the sound before it, whenever it is sent.
+        if arrival != Arrival::Twice && duration > 0 {
+            self.stats.received += 1;
             let wall = ticks(now.saturating_duration_since(began));
             self.delay.came(at, wall);
         }
@@ -325,6 +330,13 @@ impl Hearing {
 
     /// Makes the next piece of sound at `cursor`, or gives up a packet.
     fn make(&mut self, cursor: i64) {
+        // Padding only takes a number; what comes after it is no later for it.
+        while let Some((seq, packet)) = self.queue.first()
+            && packet.duration == 0
+            && self.queue.missing_before(seq) == 0
+        {
+            self.queue.pop();
+        }
         let Some((seq, packet)) = self.queue.first() else {
             return self.fill(cursor, FRAME_TICKS);
         };
@@ -362,12 +374,12 @@ impl Hearing {
         let Some(packet) = self.queue.pop() else {
             return;
         };
-        let end = packet.time.saturating_add(packet.duration);
-        self.cursor = Some(end);
-        self.played = Some(end);
         if packet.duration == 0 {
             return;
         }
+        let end = packet.time.saturating_add(packet.duration);
+        self.cursor = Some(end);
+        self.played = Some(end);
         let mut sound = vec![0.0; (packet.duration / TICKS) as usize];
         match self
             .decoder

@@ -54,6 +54,36 @@ fn the_first_and_the_last_20_ms_of_a_tone_arrive() {
 }
 
 #[test]
+fn padding_among_packets_of_red_changes_nothing_that_is_heard() {
+    let start = Instant::now();
+    let sound = tone(24_000);
+    let frames: Vec<_> = sound.chunks(480).collect();
+    // How many packets of padding come after each packet of sound.
+    let heard = |padding: fn(u64) -> u64| {
+        let (mut voice, mut hearing) = (Voice::new().unwrap(), Hearing::new().unwrap());
+        let (mut seq, mut heard) = (0, Vec::new());
+        for (i, frame) in (0..).zip(&frames) {
+            let at = start + Duration::from_millis(20 * i);
+            let packet = voice.encode(&Pcm::<Hz24k>::new(frame.to_vec()), at);
+            let wrapped = [&[111][..], &packet.payload].concat();
+            hearing.push_red(seq, packet.time, &wrapped, at);
+            for _ in 0..padding(i) {
+                seq += 1;
+                hearing.push_red(seq, packet.time, &[], at);
+            }
+            seq += 1;
+            heard.extend(hearing.tick(at).unwrap().into_samples());
+        }
+        (heard, hearing.stats())
+    };
+    let (plain, _) = heard(|_| 0);
+    let (padded, stats) = heard(|i| i * 7 % 4);
+    assert_eq!((stats.lost, stats.broken, stats.received), (0, 0, 50));
+    assert_eq!(stats.concealed, Duration::ZERO);
+    assert!(plain == padded);
+}
+
+#[test]
 fn the_time_goes_on_over_a_pause_and_never_back() {
     let start = Instant::now();
     let at = |ms: u64| start + Duration::from_millis(ms);
