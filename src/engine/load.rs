@@ -13,6 +13,7 @@
 use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use ort::{
@@ -162,6 +163,10 @@ pub fn cores(set: Option<NonZeroUsize>) -> usize {
         .map_or(2, |n| n.get().min(8))
 }
 
+/// A process may have one, whoever asks for it first: a server that loads its engines again after it fetched
+/// models, and somebody who tries a wake word meanwhile.
+static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+
 /// ONNX Runtime, loaded. Clones are cheap and share it.
 #[derive(Clone, Debug)]
 pub struct Runtime {
@@ -171,7 +176,7 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Loads the library at `library`. `cores` bounds the threads of any one model; `None` takes the
+    /// Loads the library at `library`; a process loads one, and whoever asks later gets that. `cores` bounds the threads of any one model; `None` takes the
     /// machine's (at most 8: more do not help models of this size).
     ///
     /// # Errors
@@ -195,12 +200,21 @@ impl Runtime {
             path: library.to_owned(),
             reason: first_line(&reason),
         };
-        let environment = ort::init_from(library)
-            .map_err(|e| unusable(e.to_string()))?
-            .with_name("caal")
-            .with_telemetry(false)
-            .build()
-            .map_err(|e| unusable(e.to_string()))?;
+        // Held while it is loaded: of two at once the second waits. Nothing in it is left half done.
+        let mut loaded = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
+        let environment = match &*loaded {
+            Some(environment) => environment.clone(),
+            None => {
+                let environment = ort::init_from(library)
+                    .map_err(|e| unusable(e.to_string()))?
+                    .with_name("caal")
+                    .with_telemetry(false)
+                    .build()
+                    .map_err(|e| unusable(e.to_string()))?;
+                loaded.insert(environment).clone()
+            }
+        };
+        drop(loaded);
         let runtime = Self {
             environment,
             device,

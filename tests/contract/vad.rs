@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use caal::{
     audio::Rechunker,
     clock::At,
+    engine::{Device, Runtime},
     vad::{Hysteresis, HysteresisConfig, Silero, SpeechEvent, SpeechModel, VadError},
 };
 
@@ -28,6 +29,18 @@ fn probabilities(model: &mut dyn SpeechModel, sound: &[f32], piece: usize) -> Ve
         });
     }
     out
+}
+
+#[test]
+fn a_model_runs_on_a_runtime_that_was_loaded_before() {
+    let first = runtime();
+    let library = models().join("onnxruntime/libonnxruntime.so");
+    let again = Runtime::load(&library, Device::Cpu, None).expect("the one that is there");
+    assert_eq!(again.device(), first.device());
+    let file = models().join("silero-vad/silero_vad.onnx");
+    let mut model = Silero::load(&again, &file).expect("Silero loads");
+    let window = vec![0.0; model.window()];
+    model.probability(&window).expect("it judges");
 }
 
 #[test]
