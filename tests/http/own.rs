@@ -109,6 +109,13 @@ async fn our_own_endpoints_refuse_in_problem_json() {
         (
             "POST",
             "/api/downloads",
+            r#"{"model":"whisper-base"}"#,
+            422,
+            "invalid",
+        ),
+        (
+            "POST",
+            "/api/downloads",
             "{\"names\":[\"wisper-bas\"]}",
             422,
             "invalid",

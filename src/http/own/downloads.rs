@@ -243,6 +243,7 @@ struct Model {
 
 /// What to fetch.
 #[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)] // a name under another key would fetch the default set
 #[schemars(rename = "DownloadRequest")]
 struct Wanted {
     /// From the list of models, or `org/name` of the Hugging Face hub; none: what is missing of the default

@@ -24,6 +24,7 @@ const LONGEST: usize = 300;
 
 /// What is to be said.
 #[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "PreviewRequest")]
 struct Wanted {
     /// Up to 300 characters; a sentence of the server's own where nothing is said.

@@ -12,7 +12,7 @@ use axum::{
     http::Method,
     response::Response,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use tracing::warn;
 
 use super::{
@@ -35,7 +35,7 @@ const LONGEST: usize = 64 * 1024;
 /// Sound after which it ends.
 const ENOUGH: Duration = Duration::from_secs(120);
 
-/// How long a page may send nothing.
+/// How long a page may send nothing, or leave unread what it is told.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How the sound comes.
@@ -107,7 +107,7 @@ async fn hear(
     let most = ENOUGH.as_secs() * u64::from(rate);
     let mut heard = 0;
     let (code, reason) = loop {
-        let message = match tokio::time::timeout(PATIENCE, socket.recv()).await {
+        let message = match timeout(PATIENCE, socket.recv()).await {
             Err(_) => break (close_code::POLICY, "no sound came for a while"),
             Ok(None | Some(Err(_)) | Some(Ok(Message::Close(_)))) => return,
             Ok(Some(Ok(message))) => message,
@@ -141,7 +141,9 @@ async fn hear(
         };
         for score in scores {
             let text = serde_json::to_string(&score).expect("plain numbers");
-            if socket.send(Message::Text(text.into())).await.is_err() {
+            // A page that does not read would keep the only place.
+            let sent = timeout(PATIENCE, socket.send(Message::Text(text.into()))).await;
+            if !matches!(sent, Ok(Ok(()))) {
                 return;
             }
         }
@@ -154,7 +156,7 @@ async fn hear(
         reason: reason.into(),
     };
     // The page may be gone already.
-    let _ = socket.send(Message::Close(Some(close))).await;
+    let _ = timeout(PATIENCE, socket.send(Message::Close(Some(close)))).await;
 }
 
 /// Little-endian 16-bit samples in `-1.0..=1.0`.
