@@ -8,6 +8,8 @@
 
 mod process;
 
+pub use process::cpu_seconds;
+
 use std::{
     borrow::Cow,
     sync::{Arc, LazyLock, OnceLock, atomic::AtomicU64},

@@ -6,7 +6,9 @@
 mod metrics;
 mod trace;
 
-pub use metrics::{CONTENT_TYPE, Engine, Held, Input, Interruption, Metrics, Outcome, metrics};
+pub use metrics::{
+    CONTENT_TYPE, Engine, Held, Input, Interruption, Metrics, Outcome, cpu_seconds, metrics,
+};
 pub use trace::{Exporter, Fact, Kind, Span};
 
 use std::{

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::telemetry;
+
 /// Order statistics of a set of measurements, in their own unit.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Summary {
@@ -50,12 +52,12 @@ pub fn peak_rss_mb() -> Option<f64> {
 
 /// User and system time that this process has used, in seconds; `None` where `/proc` has none.
 pub fn cpu_seconds() -> Option<f64> {
-    stat_cpu_seconds(&fs::read_to_string("/proc/self/stat").ok()?)
+    telemetry::cpu_seconds(&fs::read_to_string("/proc/self/stat").ok()?)
 }
 
 /// User and system time that a process has used, in seconds; `None` where it is gone.
 pub(super) fn cpu_seconds_of(pid: u32) -> Option<f64> {
-    stat_cpu_seconds(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    telemetry::cpu_seconds(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 /// A memory row (`VmRSS:`, `VmHWM:`) of a process, in MB (10⁶ bytes); `None` where it is gone.
@@ -71,18 +73,6 @@ pub(super) fn status_mb(status: &str, row: &str) -> Option<f64> {
     let line = status.lines().find_map(|l| l.strip_prefix(row))?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kib * 1024.0 / 1e6)
-}
-
-/// User and system time from `/proc/PID/stat`, in seconds.
-pub(super) fn stat_cpu_seconds(stat: &str) -> Option<f64> {
-    /// Linux reports clock ticks of 10 ms to every user program (`USER_HZ`).
-    const TICKS_PER_SECOND: f64 = 100.0;
-    // The name in parentheses may hold spaces: count from its end. utime and stime are 14 and 15.
-    let rest = &stat[stat.rfind(')')? + 1..];
-    let mut fields = rest.split_whitespace().skip(11);
-    let user: f64 = fields.next()?.parse().ok()?;
-    let system: f64 = fields.next()?.parse().ok()?;
-    Some((user + system) / TICKS_PER_SECOND)
 }
 
 #[cfg(test)]

@@ -92,8 +92,8 @@ fn row(text: &str, name: &str) -> Option<f64> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
-/// User and system time of `/proc/PID/stat`, in seconds.
-fn cpu_seconds(stat: &str) -> Option<f64> {
+/// User and system time in the text of `/proc/PID/stat`, in seconds; `None` where it is no such text.
+pub fn cpu_seconds(stat: &str) -> Option<f64> {
     // The name in parentheses may hold spaces: count from its end. utime and stime are 14 and 15.
     let rest = &stat[stat.rfind(')')? + 1..];
     let mut fields = rest.split_whitespace().skip(11);
