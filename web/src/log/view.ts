@@ -112,7 +112,8 @@ export class LogView implements Visited {
         ...pieces.map(({ name, y, height }) => draw('rect', { x, y, width, height, 'data-stage': name })),
       ),
     );
-    const label = `Time to the answer of the last ${bars.length} turns, by stage; the table below has the numbers.`;
+    const which = bars.length === 1 ? 'turn' : `${bars.length} turns`;
+    const label = `Time to the answer of the last ${which}, by stage; the table below has the numbers.`;
     const picture = draw(
       'svg',
       { role: 'img', 'aria-label': label, width: this.width, height: HEIGHT, viewBox: `0 0 ${this.width} ${HEIGHT}` },
@@ -181,7 +182,8 @@ function remarks({ spoken, interrupted }: PastTurn): string {
 function inShort(turns: readonly PastTurn[]): string {
   const times = turns.filter((turn) => turn.spoken).map((turn) => turn.latency.totalMs);
   const [middle, most] = [quantile(times, 0.5), quantile(times, 0.9)];
-  if (middle === undefined || most === undefined) return `${turns.length} turns, none of them spoken.`;
+  const all = turns.length === 1 ? '1 turn, not spoken.' : `${turns.length} turns, none of them spoken.`;
+  if (middle === undefined || most === undefined) return all;
   const count = times.length === 1 ? '1 spoken turn' : `${times.length} spoken turns`;
   return `${count}: half of the answers began within ${duration(middle)}, nine of ten within ${duration(most)}.`;
 }
