@@ -88,6 +88,20 @@ fn two_peers_connect_open_both_channels_and_carry_sound_and_data() {
 }
 
 #[test]
+fn sound_that_comes_all_at_once_is_all_heard() {
+    let mut net = Net::new(9, Video::Refuse);
+    up(&mut net);
+    let mid = net.peers[0].mid_of("TR_b").unwrap();
+    for n in 0..20 {
+        assert!(net.peers[0].write_opus(mid, &piece(n), net.now));
+    }
+    let heard = sounds(&net.run(Duration::from_millis(50)), 1);
+    let numbers: Vec<_> = heard.iter().map(|rtp| rtp.payload.to_vec()).collect();
+    let said: Vec<_> = (0..20u32).map(|n| n.to_be_bytes().to_vec()).collect();
+    assert_eq!(numbers, said);
+}
+
+#[test]
 fn redundancy_goes_to_who_takes_it_under_their_own_numbers() {
     for takes in [true, false] {
         let listener = match takes {

@@ -10,7 +10,7 @@ mod agree;
 mod words;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -63,6 +63,8 @@ pub struct Peer {
     stirred: bool,
     due: Instant,
     again: Again,
+    /// What the packets that came have brought, until the next [`Self::poll`].
+    drained: VecDeque<Output>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +122,7 @@ impl Peer {
             stirred: true,
             due: now,
             again: Again::default(),
+            drained: VecDeque::new(),
         }
     }
 
@@ -226,6 +229,14 @@ impl Peer {
             // An error here is a packet that does not fit; a connection that ended says so in `poll`.
             let _ = self.rtc.handle_input(Input::Receive(now, receive));
             self.stirred = true;
+            // str0m keeps one packet of sound, and the next one that comes takes its place: those that come
+            // together would be lost but for the last.
+            while self.link != LinkState::Closed {
+                match self.drain(now) {
+                    Output::Deadline(_) => break,
+                    output => self.drained.push_back(output),
+                }
+            }
         }
     }
 
@@ -238,6 +249,9 @@ impl Peer {
     /// What is to be done. Call until it gives a deadline; call again when that has come, and after
     /// every other method.
     pub fn poll(&mut self, now: Instant) -> Output {
+        if let Some(output) = self.drained.pop_front() {
+            return output;
+        }
         if self.link == LinkState::Closed {
             return Output::Deadline(now + Duration::from_secs(3600));
         }
@@ -253,6 +267,11 @@ impl Peer {
         if let Some(packet) = self.again.next(now) {
             return Output::Transmit(packet);
         }
+        self.drain(now)
+    }
+
+    /// What str0m has to say.
+    fn drain(&mut self, now: Instant) -> Output {
         loop {
             if !self.rtc.is_alive() {
                 self.link = LinkState::Closed;
