@@ -241,6 +241,12 @@ impl Hearing {
             payload: payload.into(),
         };
         let at = packet.time;
+        // Padding takes numbers, too: by its number the sound before this packet would be where padding is, or
+        // was lost, and be played twice. Its time tells.
+        let played = self.played.is_some_and(|end| at < end);
+        if source == Source::Repeated && (played || self.queue.holds(at)) {
+            return;
+        }
         let arrival = self.queue.push(seq, packet);
         if source == Source::Repeated {
             return;

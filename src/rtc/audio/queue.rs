@@ -57,7 +57,12 @@ impl Queue {
             self.came |= bit;
             return Arrival::Late;
         }
-        if self.held.contains_key(&seq) {
+        // Of sound and padding under one number, the sound: a later packet's redundancy brought it.
+        let free = match self.held.get(&seq) {
+            Some(held) => held.duration == 0 && packet.duration > 0,
+            None => true,
+        };
+        if !free {
             return Arrival::Twice;
         }
         self.held.insert(seq, packet);
@@ -65,6 +70,12 @@ impl Queue {
             self.held.pop_first();
         }
         Arrival::Held
+    }
+
+    /// Whether the sound that begins at `time` is held.
+    pub(super) fn holds(&self, time: i64) -> bool {
+        let mut held = self.held.values();
+        held.any(|p| p.time == time && p.duration > 0)
     }
 
     /// The oldest packet held.

@@ -58,29 +58,41 @@ fn padding_among_packets_of_red_changes_nothing_that_is_heard() {
     let start = Instant::now();
     let sound = tone(24_000);
     let frames: Vec<_> = sound.chunks(480).collect();
-    // How many packets of padding come after each packet of sound.
-    let heard = |padding: fn(u64) -> u64| {
+    // How many packets of padding come after each packet of sound, and whether every other one is lost.
+    let heard = |padding: fn(u64) -> u64, lossy: bool| {
         let (mut voice, mut hearing) = (Voice::new().unwrap(), Hearing::new().unwrap());
-        let (mut seq, mut heard) = (0, Vec::new());
+        let (mut seq, mut before, mut heard) = (0, Vec::new(), Vec::new());
         for (i, frame) in (0..).zip(&frames) {
             let at = start + Duration::from_millis(20 * i);
             let packet = voice.encode(&Pcm::<Hz24k>::new(frame.to_vec()), at);
-            let wrapped = [&[111][..], &packet.payload].concat();
-            hearing.push_red(seq, packet.time, &wrapped, at);
-            for _ in 0..padding(i) {
+            // Each brings the sound of the one before it, too.
+            let head = 1 << 31 | 111 << 24 | 960 << 10 | before.len() as u32;
+            let red = [&head.to_be_bytes()[..], &[111], &before, &packet.payload].concat();
+            let red = match i {
+                0 => [&[111][..], &packet.payload].concat(),
+                _ => red,
+            };
+            hearing.push_red(seq, packet.time, &red, at);
+            for n in 0..padding(i) {
                 seq += 1;
-                hearing.push_red(seq, packet.time, &[], at);
+                if !lossy || n % 2 == 1 {
+                    hearing.push_red(seq, packet.time, &[], at);
+                }
             }
             seq += 1;
+            before = packet.payload.to_vec();
             heard.extend(hearing.tick(at).unwrap().into_samples());
         }
         (heard, hearing.stats())
     };
-    let (plain, _) = heard(|_| 0);
-    let (padded, stats) = heard(|i| i * 7 % 4);
-    assert_eq!((stats.lost, stats.broken, stats.received), (0, 0, 50));
-    assert_eq!(stats.concealed, Duration::ZERO);
-    assert!(plain == padded);
+    let (plain, _) = heard(|_| 0, false);
+    for lossy in [false, true] {
+        let (padded, stats) = heard(|i| i * 7 % 4, lossy);
+        assert_eq!((stats.broken, stats.received), (0, 50), "{lossy}");
+        assert_eq!(stats.concealed, Duration::ZERO, "{lossy}");
+        assert!(plain == padded, "{lossy}");
+        assert!(lossy || stats.lost == 0, "{stats:?}");
+    }
 }
 
 #[test]
