@@ -263,7 +263,10 @@ impl Runtime {
             .with_config_entry("session.intra_op.spin_duration_us", SPIN_MICROSECONDS)?
             // A library that does not know the line above at least rests between two runs.
             .with_config_entry("session.force_spinning_stop", "1")?
-            .with_inter_op_spinning(false)?;
+            .with_inter_op_spinning(false)?
+            // Exact int8 products on CPUs without VNNI, where Smart Turn says 0.76 instead of 0.99 with those that
+            // saturate; no effect on others.
+            .with_precise_qmm()?;
         if self.device == Device::Cuda && role == Role::Voice {
             builder = builder
                 .with_execution_providers([ep::CUDA::default().build().error_on_failure()])?;

@@ -215,8 +215,6 @@ fn builder(runtime: &Runtime) -> Result<SessionBuilder, ort::Error> {
         return Ok(builder);
     }
     Ok(builder
-        // Exact int8 products on CPUs without VNNI; no effect on others.
-        .with_precise_qmm()?
         // Sizes differ from run to run, and the arena never gives its peak back.
         .with_execution_providers([ep::CPU::default().with_arena_allocator(false).build()])?)
 }

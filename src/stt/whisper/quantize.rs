@@ -1,7 +1,7 @@
 //! Weights as 8-bit numbers: symmetric, one scale per output channel. Pure.
 //!
 //! Full range (`-127..=127`) on purpose: CPUs without VNNI would let ONNX Runtime's `u8 x s8` kernels
-//! saturate, so sessions ask for the precise ones (`session.x64quantprecision`, see `model`), which
+//! saturate, so sessions ask for the precise ones (`session.x64quantprecision`, see `engine::load`), which
 //! are exact and still 1.4 to 2 times faster than `f32` on AVX2.
 
 /// The largest magnitude of a quantised weight.
