@@ -4,11 +4,13 @@
 mod following;
 mod house;
 mod judge;
+mod lacking;
 mod trial;
 
 pub use following::Place;
 pub use house::{OurHouse, house};
 pub use judge::judge;
+pub use lacking::lacking;
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -412,13 +414,18 @@ enum Loaded {
 pub fn runtime(settings: &Settings) -> Result<Runtime, RuntimeError> {
     let store = Store::new(&settings.models_dir);
     let library = settings.onnxruntime.clone().unwrap_or_else(|| {
-        let model = match settings.device {
-            Device::Cpu => "onnxruntime",
-            Device::Cuda => "onnxruntime-cuda",
-        };
+        let model = runtime_model(settings.device);
         store.path(model).join("libonnxruntime.so")
     });
     Runtime::load(&library, settings.device, settings.threads)
+}
+
+/// The library for `device`, by its name in the store.
+fn runtime_model(device: Device) -> &'static str {
+    match device {
+        Device::Cpu => "onnxruntime",
+        Device::Cuda => "onnxruntime-cuda",
+    }
 }
 
 /// Speech to text as set. A ggml file does not need the runtime.
@@ -499,6 +506,13 @@ pub struct Answers {
     pub ollama: bool,
     /// How it is with the embedded model.
     pub embedded: Embedded,
+}
+
+impl Answers {
+    /// Somebody does.
+    fn someone(&self) -> bool {
+        self.choice.answering != Answering::Nobody
+    }
 }
 
 /// How it is with the embedded model. Looks for its file.

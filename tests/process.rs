@@ -2,6 +2,8 @@
 
 mod ends;
 #[cfg(feature = "embedded-llm")] // starts the server whole
+mod fresh;
+#[cfg(feature = "embedded-llm")] // starts the server whole
 mod guard;
 
 use std::process::{Command, Output};
@@ -17,6 +19,9 @@ fn caal(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         .output()
         .expect("the binary runs")
 }
+
+/// Goes nowhere for what is missing.
+const OFFLINE: (&str, &str) = ("HF_HUB_OFFLINE", "1");
 
 /// A pipe that nobody reads any more.
 fn closed() -> std::process::Stdio {
@@ -41,7 +46,7 @@ fn a_wrong_word_on_the_command_line_is_exit_code_64() {
         &[],
     ];
     for arguments in cases {
-        let output = caal(arguments, &[]);
+        let output = caal(arguments, &[OFFLINE]);
         assert_eq!(
             output.status.code(),
             Some(64),
@@ -59,7 +64,8 @@ fn a_reader_that_goes_away_ends_a_command_quietly() {
         command
             .args(arguments)
             .env_clear()
-            .env("CAAL_HOME", home.path());
+            .env("CAAL_HOME", home.path())
+            .envs([OFFLINE]);
         command
     };
     for arguments in [
@@ -152,7 +158,7 @@ fn wrong_settings_are_told_all_at_once_before_anything_starts() {
 
 #[test]
 fn a_machine_without_models_is_told_the_next_step() {
-    let output = caal(&["serve", "--port", "0"], &[]);
+    let output = caal(&["serve", "--port", "0"], &[OFFLINE]);
     assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
     assert!(
         stderr(&output).contains("caal models pull"),

@@ -6,7 +6,7 @@ use std::{
     io::IsTerminal as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -26,7 +26,7 @@ use super::{
 use crate::{
     app::{self, App, Place},
     http::{
-        self, Local, Panel, PartState, Parts, Progress, Readiness, Screens,
+        self, Fetched, Local, Panel, PartState, Parts, Progress, Readiness, Screens,
         guard::{self, Guard, Refusals, Seats},
     },
     llm::fallback::Turned,
@@ -35,6 +35,7 @@ use crate::{
         device::{self, DeviceError, Devices, Missing},
         display::{Display, Style},
     },
+    models::{Role, Store},
     room::{self, Desk},
     session::{Effect, Setting, Turns, Watch},
     settings::{Live, Settings},
@@ -66,6 +67,7 @@ pub struct Args {
 }
 
 /// The local conversation as asked for.
+#[derive(Clone)]
 struct Wanted {
     /// Empty: always listen; none: for the wake words that are set.
     wake: Option<Vec<String>>,
@@ -74,9 +76,9 @@ struct Wanted {
 
 impl Args {
     /// `None` where no local conversation is wanted.
-    fn wanted(&self, settings: &Settings) -> Result<Option<Wanted>, Failure> {
+    fn wanted(&self, settings: &Settings) -> Option<Wanted> {
         if !self.local {
-            return Ok(None);
+            return None;
         }
         let wake = match (&self.wake[..], self.no_wake) {
             (_, true) => Some(Vec::new()),
@@ -84,7 +86,6 @@ impl Args {
             (words, _) => Some(words.to_vec()),
         };
         let words = wake.as_ref().unwrap_or(&settings.wake_words);
-        app::check_wake_words(settings, words)?;
         let turn = TurnConfig {
             activation: talk::activation(words),
             duplex: match self.headphones {
@@ -93,9 +94,15 @@ impl Args {
             },
             ..TurnConfig::default()
         };
-        Ok(Some(Wanted { wake, turn }))
+        Some(Wanted { wake, turn })
     }
 }
+
+/// How long after a download failed it is tried again.
+const FETCH_AGAIN: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether models have come another way.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// A part of the server that runs until it is told to stop.
 enum Part {
@@ -130,7 +137,7 @@ pub(super) async fn run(
     let address = listeners[0]
         .local_addr()
         .map_err(|e| Failure::internal(e.to_string()))?;
-    let wanted = args.wanted(&settings)?;
+    let wanted = args.wanted(&settings);
     let started = Instant::now();
     let (readiness, watcher) = watch::channel(Readiness::Loading);
     let stop = CancellationToken::new();
@@ -204,12 +211,15 @@ pub(super) async fn run(
     let (links, rooms) = doors.run(stop.clone());
     tasks.spawn(async move { Part::Rooms(rooms.await) });
 
-    remark("caal: loading the models…");
     // Loading cannot be cut short: whoever stops meanwhile leaves its threads to the end of `main`.
     let loaded = tokio::select! {
         biased;
         () = signals.next() => None,
-        loaded = load(settings, wanted, &panel.progress) => Some(loaded?),
+        loaded = async {
+            fetch(&settings, &panel, address.port()).await;
+            remark("caal: loading the models…");
+            load(settings, wanted, &panel.progress).await
+        } => Some(loaded?),
     };
     let mut result = Ok(ExitCode::SUCCESS);
     if let Some((app, local)) = loaded {
@@ -298,12 +308,89 @@ async fn listen(settings: &Settings, port: u16, hint: &str) -> Result<Vec<TcpLis
     Ok(listeners)
 }
 
+/// Fetches the models that are missing, and does not give up: page and API answer meanwhile, and somebody may
+/// fetch them from there or in another window. Where nothing may be fetched (`HF_HUB_OFFLINE`), loading says what
+/// is missing.
+async fn fetch(settings: &Settings, panel: &Panel, port: u16) {
+    let mut told = Vec::new();
+    while !settings.hub.offline {
+        let names = app::lacking(settings).await;
+        panel.progress.missing(names.clone());
+        for part in ["stt", "tts", "llm", "ears"] {
+            let (state, detail) = match names.iter().find(|name| is_for(settings, name, part)) {
+                Some(name) => (PartState::Missing, Some(format!("{name} is not here yet"))),
+                None => (PartState::Loading, None),
+            };
+            panel.progress.tell(part, state, detail);
+        }
+        if names.is_empty() {
+            return;
+        }
+        if told != names {
+            remark(format_args!(
+                "caal: models are missing and are fetched now: {}; how far that is: http://localhost:{port}/#/settings",
+                names.join(", ")
+            ));
+            told.clone_from(&names);
+        }
+        let tell = |model: &str| remark(format_args!("caal: fetching {model}…"));
+        let patience = match panel.fetch(settings, names.clone(), tell).await {
+            // It may have been somebody else's, of other models.
+            Fetched::Done if app::lacking(settings).await != names => continue,
+            Fetched::Done => Some(FETCH_AGAIN),
+            Fetched::Failed(why) => {
+                remark(format_args!(
+                    "caal: {why}\ncaal: it is tried again every minute, and goes on as soon as they are there; yourself: caal models pull {}",
+                    names.join(" ")
+                ));
+                Some(FETCH_AGAIN)
+            }
+            Fetched::Stopped => {
+                remark("caal: the download was stopped; the page can begin it again");
+                None
+            }
+        };
+        let again = async {
+            match patience {
+                Some(patience) => tokio::time::sleep(patience).await,
+                None => std::future::pending().await,
+            }
+        };
+        let there = async {
+            while app::lacking(settings).await == names {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::select! {
+            () = again => {}
+            () = there => {}
+            () = panel.download_begun() => {}
+        }
+    }
+}
+
+/// Whether `part` of the server does its work with the model `name`.
+fn is_for(settings: &Settings, name: &str, part: &str) -> bool {
+    let store = Store::new(&settings.models_dir);
+    let role = store.manifest().get(name).map(|model| model.role);
+    match role {
+        Some(Role::Runtime) => part != "llm",
+        Some(Role::Wake | Role::Vad | Role::TurnEnd) => part == "ears",
+        Some(Role::Tts) => part == "tts",
+        Some(Role::Llm) => part == "llm",
+        Some(Role::Stt) | None => part == "stt",
+    }
+}
+
 /// Everything that takes long, before the server is ready: engines, and the models of the ear.
 async fn load(
     settings: Settings,
     wanted: Option<Wanted>,
     progress: &Progress,
 ) -> Result<(Arc<App>, Option<(Setting, Option<Vec<String>>)>), Failure> {
+    if let Some(Wanted { wake, .. }) = &wanted {
+        app::check_wake_words(&settings, wake.as_ref().unwrap_or(&settings.wake_words))?;
+    }
     let app = Arc::new(App::build_telling(settings, progress).await?);
     let Some(Wanted { wake, turn }) = wanted else {
         return Ok((app, None));

@@ -11,7 +11,7 @@ mod page;
 
 pub use api::{Screens, not_found};
 pub use connection::{Place, Rooms};
-pub use own::{Panel, Part, PartState, Progress};
+pub use own::{Fetched, Panel, Part, PartState, Progress};
 
 use std::sync::Arc;
 

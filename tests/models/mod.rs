@@ -3,7 +3,7 @@
 mod command;
 mod faults;
 mod hub;
-mod server;
+pub(crate) mod server;
 mod sources;
 
 use std::sync::Mutex;

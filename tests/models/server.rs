@@ -58,6 +58,8 @@ struct Shelf {
     /// By `org/name/path`.
     files: BTreeMap<String, Bytes>,
     faults: BTreeMap<String, VecDeque<Fault>>,
+    /// Revisions that there are beside `main` and [`COMMIT`].
+    revisions: Vec<String>,
     /// Whole repositories that are refused: status and error code.
     refused: BTreeMap<String, (u16, &'static str)>,
     seen: Vec<Seen>,
@@ -116,6 +118,13 @@ impl Hub {
     pub(crate) fn put(&self, repo: &str, path: &str, bytes: impl Into<Bytes>) {
         let mut shelf = self.shelf.lock().unwrap();
         shelf.files.insert(format!("{repo}/{path}"), bytes.into());
+    }
+
+    /// A file of a repository whose present revision is this one.
+    pub(crate) fn put_at(&self, repo: &str, revision: &str, path: &str, bytes: impl Into<Bytes>) {
+        self.put(repo, path, bytes);
+        let mut shelf = self.shelf.lock().unwrap();
+        shelf.revisions.push(revision.to_owned());
     }
 
     /// A Whisper model as conversions have it, with a large `model.bin`.
@@ -246,7 +255,9 @@ async fn hub(State(shelf): State<Shared>, request: Request) -> Response<Body> {
         let answer = serde_json::json!({ "id": repo, "sha": COMMIT, "siblings": siblings });
         return Response::new(Body::from(answer.to_string()));
     }
-    if *verb != "resolve" || !["main", COMMIT].contains(revision) {
+    let known =
+        ["main", COMMIT].contains(revision) || shelf.revisions.iter().any(|r| r == revision);
+    if *verb != "resolve" || !known {
         let answer = status(404).header("x-error-code", "RevisionNotFound");
         return answer.body(Body::empty()).unwrap();
     }

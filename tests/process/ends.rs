@@ -316,7 +316,7 @@ fn a_server_waits_for_its_microphone_and_uses_it_when_it_comes() {
 }
 
 /// One HTTP/1.1 GET, whole.
-fn get(address: &str, path: &str) -> String {
+pub(super) fn get(address: &str, path: &str) -> String {
     let mut stream = std::net::TcpStream::connect(address).expect("connects");
     write!(
         stream,

@@ -12,7 +12,7 @@ use axum::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinSet};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{
     super::{
@@ -74,6 +74,17 @@ impl Download {
     }
 }
 
+/// How a download ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// All of it is there.
+    Done,
+    /// Somebody stopped it.
+    Stopped,
+    /// Why it could not be had; one sentence.
+    Failed(String),
+}
+
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(super) struct Downloads {
@@ -116,6 +127,45 @@ impl Downloads {
             telling.over(pulled);
         });
         Ok(begun)
+    }
+
+    /// Begins to fetch `names` where nothing is under way, and waits for the end of what is. `tell` hears of each
+    /// model. Whoever drops this waits no longer; the download goes on.
+    pub(super) async fn fetch(
+        self: &Arc<Self>,
+        settings: &Settings,
+        names: Vec<String>,
+        mut tell: impl FnMut(&str),
+    ) -> Fetched {
+        let mut watch = self.watch();
+        if let Err(problem) = self.begin(settings, names) {
+            // One that is under way does as well: who waits looks again what is missing.
+            debug!(?problem, "no other download is begun");
+        }
+        let mut told = None;
+        loop {
+            let now = watch.borrow_and_update().clone();
+            match now.state {
+                Stage::Waiting | Stage::Running => {}
+                Stage::Stopped => return Fetched::Stopped,
+                Stage::Failed => return Fetched::Failed(now.message.unwrap_or_default()),
+                Stage::Idle | Stage::Done => return Fetched::Done,
+            }
+            if let Some(model) = now.model
+                && told.as_ref() != Some(&model)
+            {
+                tell(&model);
+                told = Some(model);
+            }
+            if watch.changed().await.is_err() {
+                return Fetched::Stopped; // the server ends
+            }
+        }
+    }
+
+    /// Resolves when somebody has begun a download.
+    pub(super) async fn begun(&self) {
+        let _ = self.watch().wait_for(Download::under_way).await;
     }
 
     /// Stops what is under way. What is there stays.

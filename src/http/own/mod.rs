@@ -11,6 +11,7 @@ mod problem;
 mod ready;
 mod turns;
 
+pub use downloads::Fetched;
 pub(super) use meters::measure;
 pub(super) use problem::Problem;
 pub use ready::{Part, PartState, Progress};
@@ -27,7 +28,7 @@ use tokio::sync::Semaphore;
 
 use self::downloads::Downloads;
 use super::api::Api;
-use crate::session::Turns;
+use crate::{session::Turns, settings::Settings};
 
 /// Longest body of a request, bytes.
 const LONGEST: usize = 16 * 1024;
@@ -58,6 +59,22 @@ impl Panel {
             previews: Arc::new(Semaphore::new(1)),
             tries: Arc::new(Semaphore::new(1)),
         }
+    }
+
+    /// Fetches these models, as the page could, and waits until that is over; where a download is under way
+    /// already, for the end of that one. `tell` hears of each model. Dropped, the download goes on.
+    pub async fn fetch(
+        &self,
+        settings: &Settings,
+        names: Vec<String>,
+        tell: impl FnMut(&str),
+    ) -> Fetched {
+        self.downloads.fetch(settings, names, tell).await
+    }
+
+    /// Resolves when somebody has begun a download.
+    pub async fn download_begun(&self) {
+        self.downloads.begun().await;
     }
 }
 
