@@ -34,6 +34,11 @@ const MEMORY: Duration = Duration::from_secs(3);
 /// second of its recurrent state.
 const WARM_UP: Duration = Duration::from_millis(480);
 
+/// Quiet after which the speech detector forgets what it has heard. Silero grows deaf to speech in noise while it
+/// hears nothing: of 696 recorded commands, said after 10 s of silence each, 36 were not noticed, 13 with this, and
+/// the others 80 ms sooner (median).
+const STALE: Duration = Duration::from_secs(2);
+
 /// Speech that ends this soon after a wake word was noticed is the end of the word, not a question:
 /// the models notice a word up to 400 ms after its end, mostly sooner.
 const WORD_END: Duration = Duration::from_millis(160);
@@ -83,6 +88,8 @@ struct Speech {
     doubtful: Option<SamplePos<Hz16k>>,
     /// As in [`HysteresisConfig`].
     leave: f32,
+    /// How long it has been quiet, since the model last forgot everything.
+    quiet: Duration,
 }
 
 struct Wake {
@@ -119,6 +126,7 @@ impl Ear {
                 word_until: SamplePos::new(0),
                 doubtful: None,
                 leave: config.speech.leave,
+                quiet: Duration::ZERO,
                 model: speech,
             },
             wake,
@@ -271,6 +279,7 @@ impl Ear {
         self.speech.rules.reset();
         self.speech.window.clear();
         self.speech.doubtful = None;
+        self.speech.quiet = Duration::ZERO;
         self.speech.at = start;
         self.speech.counts_from = from;
     }
@@ -308,6 +317,7 @@ impl Ear {
             word_until,
             doubtful,
             leave,
+            quiet,
         } = speech;
         window.push(&behind, |samples| {
             if result.is_err() {
@@ -327,6 +337,14 @@ impl Ear {
                 len.duration(),
                 probability,
             );
+            *quiet = match rules.is_quiet() {
+                true => *quiet + len.duration(),
+                false => Duration::ZERO,
+            };
+            if *quiet >= STALE {
+                model.reset();
+                *quiet = Duration::ZERO;
+            }
             let mut begin = None;
             match event {
                 Some(SpeechEvent::Started { at: began }) => {
@@ -425,6 +443,50 @@ mod tests {
         }
 
         fn reset(&mut self) {}
+    }
+
+    /// As [`Loud`], and hears nothing any more once it has heard this many windows and not been told to forget.
+    struct Tires(usize, usize);
+
+    impl SpeechModel for Tires {
+        fn window(&self) -> usize {
+            512
+        }
+
+        fn probability(&mut self, window: &[f32]) -> Result<f32, VadError> {
+            self.1 += 1;
+            match self.1 > self.0 {
+                true => Ok(0.0),
+                false => Loud.probability(window),
+            }
+        }
+
+        fn reset(&mut self) {
+            self.1 = 0;
+        }
+    }
+
+    #[test]
+    fn a_detector_that_silence_makes_deaf_hears_what_is_said_after_it() {
+        let models = |windows: usize| EarModels {
+            speech: Box::new(Tires(windows, 0)),
+            wake: None,
+            turn_end: None,
+        };
+        let sound = sound(30_000, &[(2_000, 5_000, 0.3), (25_000, 26_000, 0.3)]);
+        // Four seconds: more than the quiet after which it forgets, and more than what is said.
+        let mut ear = Ear::new(models(4_000 / 32), EarConfig::default());
+        let (events, _) = listen(&mut ear, &sound, 320);
+        let starts = events.iter().filter(|event| event.starts_with("started"));
+        assert_eq!(starts.count(), 2, "{events:?}");
+        // Not while somebody speaks, however long.
+        let sound = self::sound(7_000, &[(3_000, 6_000, 0.3)]);
+        let mut ear = Ear::new(models(2_500 / 32), EarConfig::default());
+        let (events, _) = listen(&mut ear, &sound, 320);
+        assert!(
+            events[1].starts_with("ended 45"),
+            "it forgot in the middle of a sentence: {events:?}"
+        );
     }
 
     /// The word has this amplitude, and is noticed in the step in which it ends.

@@ -85,6 +85,11 @@ impl Hysteresis {
         matches!(self.state, State::Speaking | State::Falling { .. })
     }
 
+    /// Nothing sounds like speech, nor did just now.
+    pub fn is_quiet(&self) -> bool {
+        matches!(self.state, State::Quiet)
+    }
+
     /// Takes the probability of the window that *begins* at `at` and lasts `len`.
     pub fn push(&mut self, at: At, len: Duration, probability: f32) -> Option<SpeechEvent> {
         let end = at + len;
