@@ -111,6 +111,8 @@ pub struct Hearing {
     left_out: Vec<f32>,
     /// A packet has come at some time.
     begun: bool,
+    /// When the last one came, and the highest number so far; of this stream.
+    newest: Option<(Instant, u64)>,
     stats: HearingStats,
 }
 
@@ -142,6 +144,7 @@ impl Hearing {
             last: 0.0,
             left_out: Vec::new(),
             begun: false,
+            newest: None,
             stats: HearingStats::default(),
         })
     }
@@ -192,6 +195,7 @@ impl Hearing {
         self.cursor = None;
         self.played = None;
         self.gap = CONCEALED;
+        self.newest = None;
     }
 
     /// The next 20 ms: 320 samples. `None` before the first packet. To be called every 20 ms.
@@ -233,6 +237,10 @@ impl Hearing {
             self.restart();
         }
         self.begun = true;
+        if source == Source::Own {
+            let highest = self.newest.map_or(seq, |(_, highest)| highest.max(seq));
+            self.newest = Some((now, highest));
+        }
         let (began, zero) = *self.origin.get_or_insert((now, time));
         let packet = Packet {
             // Both are less than two seconds from what the stream had so far, or this would be another.
@@ -276,7 +284,18 @@ impl Hearing {
         let offset = ticks(now.saturating_duration_since(began))
             .wrapping_sub(time.wrapping_sub(zero) as i64);
         let floor = self.delay.floor().unwrap_or(offset);
-        offset.wrapping_sub(floor).unsigned_abs() > NEW_STREAM as u64
+        let step = offset.wrapping_sub(floor);
+        step.unsigned_abs() > NEW_STREAM as u64 || step > LONGEST_WAIT && self.stalled(seq, now)
+    }
+
+    /// Whether nothing had come for long when the packet `seq` came, the first of what follows. The sender may
+    /// have stood still, and its clock with it (a microphone that starts or changes, a busy machine): by the old
+    /// clock all that follows would be too late to be heard. If it was the network that stood still, the packets
+    /// that it held back come at once now, and all but the last of them are skipped.
+    fn stalled(&self, seq: u64, now: Instant) -> bool {
+        self.newest.is_some_and(|(came, highest)| {
+            seq > highest && ticks(now.saturating_duration_since(came)) > LONGEST_WAIT
+        })
     }
 
     /// How long a packet waits that took the fastest way and is played now.
@@ -305,7 +324,8 @@ impl Hearing {
         self.delay.tick(wait);
         let surplus = wait - self.delay.target();
         if wait > TOO_LONG {
-            self.skip(cursor + surplus / FRAME_TICKS * FRAME_TICKS);
+            // As much is kept as may wait; quiet moments shorten that.
+            self.skip(cursor + (wait - LONGEST) / FRAME_TICKS * FRAME_TICKS);
         } else if self.gap >= CONCEALED
             && let Some(played) = self.played
         {

@@ -95,6 +95,63 @@ fn padding_among_packets_of_red_changes_nothing_that_is_heard() {
     }
 }
 
+/// What is heard of 30 packets after two that came long before: the sender's clock, or the network, has stood
+/// still for `still` between them.
+fn after_standing_still(still: u64, held_back: bool) -> (f32, HearingStats) {
+    let start = Instant::now();
+    let (mut voice, mut hearing) = (Voice::new().unwrap(), Hearing::new().unwrap());
+    let sound = tone(480 * 32);
+    // Its clock goes on evenly, whatever time it is.
+    let packets = (0..).zip(sound.chunks(480)).map(|(i, frame)| {
+        let frame = Pcm::<Hz24k>::new(frame.to_vec());
+        let packet = voice.encode(&frame, start + Duration::from_millis(20 * i));
+        let came = match i {
+            0 | 1 => 20 * i,
+            _ if held_back => (20 * i).max(20 + still),
+            _ => 20 * i + still,
+        };
+        (i, came, packet)
+    });
+    let mut packets = packets.collect::<Vec<_>>().into_iter().peekable();
+    let mut loud = 0.0;
+    for ms in (0..still + 1_200).step_by(20) {
+        let at = start + Duration::from_millis(ms);
+        while let Some((seq, _, packet)) = packets.next_if(|(_, came, _)| *came <= ms) {
+            hearing.push(seq, packet.time, &packet.payload, at);
+        }
+        let heard = hearing.tick(at).unwrap();
+        if ms > 100 && heard.rms() > 0.03 {
+            loud += 0.02;
+        }
+    }
+    (loud, hearing.stats())
+}
+
+#[test]
+fn a_sender_that_stood_still_is_heard_from_its_first_packet_on() {
+    for still in [100, 260, 300, 700, 1_500, 1_960, 2_500] {
+        let (loud, stats) = after_standing_still(still, false);
+        assert!(loud >= 0.58, "{still} ms: {loud} s of 0.6 heard; {stats:?}");
+    }
+}
+
+#[test]
+fn what_a_network_held_back_for_long_is_heard_from_near_its_end() {
+    for still in [300, 500] {
+        let (loud, stats) = after_standing_still(still, true);
+        // The last of what was held back, and all that came in time.
+        let in_time = 0.6 - still as f32 / 1_000.0;
+        assert!(
+            loud >= in_time + 0.15,
+            "{still} ms: {loud} s heard; {stats:?}"
+        );
+        assert!(
+            stats.wait <= Duration::from_millis(260),
+            "{still} ms: {stats:?}"
+        );
+    }
+}
+
 #[test]
 fn the_time_goes_on_over_a_pause_and_never_back() {
     let start = Instant::now();
