@@ -241,6 +241,31 @@ async fn a_person_asks_on_the_page_and_hears_and_reads_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_in_firefox_asks_hears_and_reads_the_answer_and_reloads() {
+    let _alone = alone().await;
+    let server = Server::start(&[]);
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/audio");
+    let recording = fixtures.join("what_time_is_it.wav");
+    let seen =
+        tokio::task::block_in_place(|| person("firefox.mjs", &server.url, &recording, &[], |_| {}));
+    let texts = |list: &Value| -> Vec<String> {
+        let list = list.as_array().expect("captions").iter();
+        list.map(|c| c["text"].as_str().expect("a text").to_lowercase())
+            .collect()
+    };
+    let captions = texts(&seen["captions"]);
+    assert!(captions[0].contains("i'm cal"), "{seen}");
+    assert!(captions[1].contains("what time is it"), "{seen}");
+    assert_eq!(seen["notices"], "", "{seen}");
+    let after = texts(&seen["after_reload"]);
+    assert!(
+        !after.iter().any(|c| c.contains("i'm cal")),
+        "one greeting for one conversation: {seen}"
+    );
+    assert_eq!(seen["complaints"], serde_json::json!([]), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_client_that_caals_own_front_end_ships_is_greeted_and_answered() {
     let _alone = alone().await;
     let server = Server::start(&[]);

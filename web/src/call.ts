@@ -233,9 +233,7 @@ export class Call {
       .on(RoomEvent.ParticipantConnected, agentMayDiffer)
       .on(RoomEvent.ParticipantDisconnected, agentMayDiffer)
       .on(RoomEvent.ParticipantAttributesChanged, agentMayDiffer)
-      .on(RoomEvent.AudioPlaybackStatusChanged, mine(() =>
-        this.listener.event({ type: 'sound', blocked: !room.canPlaybackAudio }),
-      ))
+      .on(RoomEvent.AudioPlaybackStatusChanged, mine(() => void this.sounds(era, room)))
       .on(RoomEvent.TrackSubscribed, (track) => mine(() => {
         if (track.kind !== Track.Kind.Audio) return;
         const element = track.attach();
@@ -251,6 +249,13 @@ export class Call {
     room.registerTextStreamHandler(TRANSCRIPTION, (reader, { identity }) => {
       mine(() => void this.read(era, room, reader, identity))();
     });
+  }
+
+  /** The browser holds the sound back, or does so no longer. It may let it through at the second try (Firefox, a
+   * moment after the microphone was allowed): only then is the person asked for a press. */
+  private async sounds(era: number, room: Room): Promise<void> {
+    if (!room.canPlaybackAudio) await room.startAudio().catch(() => undefined);
+    if (era === this.era) this.listener.event({ type: 'sound', blocked: !room.canPlaybackAudio });
   }
 
   private lost(era: number, code: DisconnectReason | undefined): void {
