@@ -312,8 +312,11 @@ async fn listen(settings: &Settings, port: u16, hint: &str) -> Result<Vec<TcpLis
 /// fetch them from there or in another window. Where nothing may be fetched (`HF_HUB_OFFLINE`), loading says what
 /// is missing.
 async fn fetch(settings: &Settings, panel: &Panel, port: u16) {
+    if settings.hub.offline {
+        return;
+    }
     let mut told = Vec::new();
-    while !settings.hub.offline {
+    loop {
         let names = app::lacking(settings).await;
         panel.progress.missing(names.clone());
         for part in ["stt", "tts", "llm", "ears"] {

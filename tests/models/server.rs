@@ -121,6 +121,7 @@ impl Hub {
     }
 
     /// A file of a repository whose present revision is this one.
+    #[cfg(feature = "embedded-llm")] // for servers that are started whole
     pub(crate) fn put_at(&self, repo: &str, revision: &str, path: &str, bytes: impl Into<Bytes>) {
         self.put(repo, path, bytes);
         let mut shelf = self.shelf.lock().unwrap();
