@@ -111,7 +111,7 @@ pub struct Hearing {
     left_out: Vec<f32>,
     /// A packet has come at some time.
     begun: bool,
-    /// When the last one came, and the highest number so far; of this stream.
+    /// When the last one with sound came, and the highest number of those; of this stream.
     newest: Option<(Instant, u64)>,
     stats: HearingStats,
 }
@@ -233,11 +233,14 @@ impl Hearing {
             self.stats.broken += 1;
             return;
         };
-        if source == Source::Own && self.is_another_stream(seq, time, now) {
+        let heard_now = source == Source::Own && duration > 0;
+        if source == Source::Own && self.is_far(seq)
+            || heard_now && self.is_elsewhere(seq, time, now)
+        {
             self.restart();
         }
         self.begun = true;
-        if source == Source::Own {
+        if heard_now {
             let highest = self.newest.map_or(seq, |(_, highest)| highest.max(seq));
             self.newest = Some((now, highest));
         }
@@ -272,15 +275,17 @@ impl Hearing {
         }
     }
 
-    fn is_another_stream(&self, seq: u64, time: u64, now: Instant) -> bool {
+    /// By its number, a packet of another stream.
+    fn is_far(&self, seq: u64) -> bool {
+        let far = |next: u64| next.abs_diff(seq) > NEW_NUMBERS;
+        self.queue.next().is_some_and(far) || self.queue.first().is_some_and(|(seq, _)| far(seq))
+    }
+
+    /// By its time, sound of another stream. Padding has the time of the sound before it, whenever it is sent.
+    fn is_elsewhere(&self, seq: u64, time: u64, now: Instant) -> bool {
         let Some((began, zero)) = self.origin else {
             return false;
         };
-        let far = |next: u64| next.abs_diff(seq) > NEW_NUMBERS;
-        if self.queue.next().is_some_and(far) || self.queue.first().is_some_and(|(seq, _)| far(seq))
-        {
-            return true;
-        }
         let offset = ticks(now.saturating_duration_since(began))
             .wrapping_sub(time.wrapping_sub(zero) as i64);
         let floor = self.delay.floor().unwrap_or(offset);
@@ -324,8 +329,10 @@ impl Hearing {
         self.delay.tick(wait);
         let surplus = wait - self.delay.target();
         if wait > TOO_LONG {
-            // As much is kept as may wait; quiet moments shorten that.
-            self.skip(cursor + (wait - LONGEST) / FRAME_TICKS * FRAME_TICKS);
+            // Of what is held, as much is kept as may wait; quiet moments shorten that.
+            let first = self.queue.first().map_or(i64::MAX, |(_, p)| p.time);
+            let ahead = first.saturating_sub(cursor).clamp(wait - LONGEST, surplus);
+            self.skip(cursor + ahead / FRAME_TICKS * FRAME_TICKS);
         } else if self.gap >= CONCEALED
             && let Some(played) = self.played
         {

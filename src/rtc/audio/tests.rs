@@ -136,6 +136,47 @@ fn a_sender_that_stood_still_is_heard_from_its_first_packet_on() {
 }
 
 #[test]
+fn padding_in_a_pause_does_not_delay_what_is_said_after_it() {
+    let start = Instant::now();
+    let sound = tone(480 * 40);
+    let heard = |padding: Option<u64>| {
+        let (mut voice, mut hearing) = (Voice::new().unwrap(), Hearing::new().unwrap());
+        let (mut seq, mut time, mut loud) = (0, 0, Vec::new());
+        let mut frames = sound.chunks(480);
+        for ms in (0..4_200u64).step_by(20) {
+            let at = start + Duration::from_millis(ms);
+            // Nothing is sent from 0.4 to 3.6 s, and its clock goes on.
+            if (ms < 400 || ms >= 3_600)
+                && let Some(frame) = frames.next()
+            {
+                time = ms * 48;
+                let frame = Pcm::<Hz24k>::new(frame.to_vec());
+                hearing.push(seq, time, &voice.encode(&frame, at).payload, at);
+                seq += 1;
+            }
+            if padding == Some(ms) {
+                hearing.push(seq, time, &[], at);
+                seq += 1;
+            }
+            if hearing.tick(at).unwrap().rms() > 0.03 {
+                loud.push(ms);
+            }
+        }
+        (loud, hearing.stats())
+    };
+    let (plain, _) = heard(None);
+    for padding in [700, 2_900, 3_580] {
+        let (loud, stats) = heard(Some(padding));
+        assert_eq!(loud, plain, "{padding}");
+        assert_eq!(
+            (stats.received, stats.lost),
+            (40, 0),
+            "{padding}: {stats:?}"
+        );
+    }
+}
+
+#[test]
 fn what_a_network_held_back_for_long_is_heard_from_near_its_end() {
     for still in [300, 500] {
         let (loud, stats) = after_standing_still(still, true);
