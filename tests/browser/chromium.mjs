@@ -9,6 +9,18 @@ export function fail(why) {
   process.exit(1);
 }
 
+/** For a page before its own scripts: every peer connection is kept, so that what arrives can be measured. */
+export function keepConnections() {
+  const Native = window.RTCPeerConnection;
+  window.connections = [];
+  window.RTCPeerConnection = class extends Native {
+    constructor(...args) {
+      super(...args);
+      window.connections.push(this);
+    }
+  };
+}
+
 /** A page in a new browser; what its console complains of is collected. */
 export async function open(recording) {
   const places = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
@@ -31,17 +43,7 @@ export async function open(recording) {
     if (message.type() === 'error') complaints.push(message.text());
   });
   page.on('pageerror', (error) => complaints.push(String(error)));
-  // Every peer connection is kept, so that what arrives can be measured.
-  await page.addInitScript(() => {
-    const Native = window.RTCPeerConnection;
-    window.connections = [];
-    window.RTCPeerConnection = class extends Native {
-      constructor(...args) {
-        super(...args);
-        window.connections.push(this);
-      }
-    };
-  });
+  await page.addInitScript(keepConnections);
   return { browser, page, complaints };
 }
 

@@ -6,12 +6,12 @@
 //    "complaints": [console errors]}
 // Exit code 1 with a reason on standard error where the conversation did not come about.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import puppeteer from 'puppeteer-core';
-import { fail, patiently } from './chromium.mjs';
+import { fail, keepConnections, patiently } from './chromium.mjs';
 
 const [url, recording] = process.argv.slice(2);
 const places = ['/usr/bin/firefox-esr', '/usr/bin/firefox'];
@@ -33,6 +33,11 @@ const sounds = spawn('pulseaudio', [
   ...load('module-remap-source master=said.monitor source_name=microphone'),
 ], quiet);
 sounds.on('error', () => fail('there is no PulseAudio; install the packages pulseaudio and pulseaudio-utils'));
+// Whatever the end.
+process.on('exit', () => {
+  sounds.kill();
+  rmSync(home, { recursive: true, force: true });
+});
 const run = (program, ...words) =>
   new Promise((resolve, reject) => {
     const child = spawn(program, words, quiet);
@@ -66,17 +71,7 @@ page.on('console', (message) => {
   if (message.type() === 'error') complaints.push(message.text());
 });
 page.on('pageerror', (error) => complaints.push(String(error)));
-// Every peer connection is kept, so that what arrives can be measured.
-await page.evaluateOnNewDocument(() => {
-  window.connections = [];
-  const Native = window.RTCPeerConnection;
-  window.RTCPeerConnection = class extends Native {
-    constructor(...args) {
-      super(...args);
-      window.connections.push(this);
-    }
-  };
-});
+await page.evaluateOnNewDocument(keepConnections);
 
 const sound = () =>
   page.evaluate(async () => {
