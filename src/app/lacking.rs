@@ -1,7 +1,7 @@
 //! Which models a server of these settings cannot do without and that are not on its disk, so that a first start
 //! fetches them instead of ending.
 
-use super::{Embedded, Store, VOICE_MODEL, runtime_model, who_answers};
+use super::{Embedded, Store, VOICE_MODEL, embedded_state, runtime_model, who_answers};
 use crate::{
     models::{ModelsError, State},
     settings::Settings,
@@ -11,13 +11,16 @@ use crate::{
 /// What every conversation needs, whatever is set.
 const ALWAYS: [&str; 4] = ["silero-vad", "smart-turn-v3.2", "openwakeword", VOICE_MODEL];
 
-/// Their names, for [`Store::pull`], in the order in which they are fetched best. Damaged files are not among them:
-/// somebody may want to look at those. Looks at files, and asks Ollama where there is one.
+/// Their names, for [`Store::pull`]. Damaged files are not among them: somebody may want to look at those. Looks at
+/// files, and asks Ollama where the language model inside is not there.
 pub async fn lacking(settings: &Settings) -> Vec<String> {
     // Of the language models only the one inside can be fetched, and it is only wanted where nobody else answers.
-    let answers = who_answers(settings).await;
-    let inside = (answers.embedded == Embedded::NoFile && !answers.someone())
-        .then(|| settings.embedded_model.clone());
+    let inside = match embedded_state(settings) {
+        Embedded::NoFile if !who_answers(settings).await.someone() => {
+            Some(settings.embedded_model.clone())
+        }
+        _ => None,
+    };
     let settings = settings.clone();
     let looked = tokio::task::spawn_blocking(move || {
         let store = Store::new(&settings.models_dir);

@@ -67,7 +67,6 @@ pub struct Args {
 }
 
 /// The local conversation as asked for.
-#[derive(Clone)]
 struct Wanted {
     /// Empty: always listen; none: for the wake words that are set.
     wake: Option<Vec<String>>,
@@ -315,7 +314,8 @@ async fn fetch(settings: &Settings, panel: &Panel, port: u16) {
     if settings.hub.offline {
         return;
     }
-    let mut told = Vec::new();
+    // What was said last, so that an hour without a network is not sixty times the same.
+    let (mut told, mut why_not) = (Vec::new(), String::new());
     loop {
         let names = app::lacking(settings).await;
         panel.progress.missing(names.clone());
@@ -336,27 +336,27 @@ async fn fetch(settings: &Settings, panel: &Panel, port: u16) {
             ));
             told.clone_from(&names);
         }
-        let tell = |model: &str| remark(format_args!("caal: fetching {model}…"));
-        let patience = match panel.fetch(settings, names.clone(), tell).await {
-            // It may have been somebody else's, of other models.
-            Fetched::Done if app::lacking(settings).await != names => continue,
-            Fetched::Done => Some(FETCH_AGAIN),
+        let tell = |model: &str| {
+            if why_not.is_empty() {
+                remark(format_args!("caal: fetching {model}…"));
+            }
+        };
+        let pause = match panel.fetch(settings, names.clone(), tell).await {
+            // Where it was somebody else's, of other models, ours is next.
+            Fetched::Done => LOOK_AGAIN,
             Fetched::Failed(why) => {
-                remark(format_args!(
-                    "caal: {why}\ncaal: it is tried again every minute, and goes on as soon as they are there; yourself: caal models pull {}",
-                    names.join(" ")
-                ));
-                Some(FETCH_AGAIN)
+                if why != why_not {
+                    remark(format_args!(
+                        "caal: {why}\ncaal: it is tried again every minute, and goes on as soon as they are there; yourself: caal models pull {}",
+                        names.join(" ")
+                    ));
+                    why_not = why;
+                }
+                FETCH_AGAIN
             }
             Fetched::Stopped => {
                 remark("caal: the download was stopped; the page can begin it again");
-                None
-            }
-        };
-        let again = async {
-            match patience {
-                Some(patience) => tokio::time::sleep(patience).await,
-                None => std::future::pending().await,
+                Duration::MAX
             }
         };
         let there = async {
@@ -365,7 +365,7 @@ async fn fetch(settings: &Settings, panel: &Panel, port: u16) {
             }
         };
         tokio::select! {
-            () = again => {}
+            () = tokio::time::sleep(pause) => {}
             () = there => {}
             () = panel.download_begun() => {}
         }

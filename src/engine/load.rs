@@ -249,7 +249,7 @@ impl Runtime {
         }
     }
 
-    /// A builder with this process' settings: threads by role, short spinning, the device.
+    /// A builder with this process' settings: threads by role, short spinning, exact int8 products, the device.
     ///
     /// # Errors
     ///
