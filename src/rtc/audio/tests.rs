@@ -146,7 +146,7 @@ fn padding_in_a_pause_does_not_delay_what_is_said_after_it() {
         for ms in (0..4_200u64).step_by(20) {
             let at = start + Duration::from_millis(ms);
             // Nothing is sent from 0.4 to 3.6 s, and its clock goes on.
-            if (ms < 400 || ms >= 3_600)
+            if !(400..3_600).contains(&ms)
                 && let Some(frame) = frames.next()
             {
                 time = ms * 48;
