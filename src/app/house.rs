@@ -8,7 +8,11 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use super::{App, Store, VOICE_MODEL, trial, wake_folders, warming, who_answers};
+use super::{
+    App, Store, VOICE_MODEL,
+    answering::{warming, who_answers},
+    trial, wake_folders,
+};
 use crate::{
     http::{House, Listening, Prewarm, Say, SayError, TryError},
     llm::{

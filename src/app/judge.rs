@@ -4,7 +4,11 @@
 
 use std::sync::Arc;
 
-use super::{VOICE_MODEL, dictionary, embedded_file, embedded_state, wake_folders};
+use super::{
+    VOICE_MODEL,
+    answering::{embedded_file, embedded_state},
+    dictionary, wake_folders,
+};
 use crate::{
     llm::choice::{Answering, choose_embedded},
     models::Store,

@@ -1,8 +1,13 @@
 //! Which models a server of these settings cannot do without and that are not on its disk, so that a first start
 //! fetches them instead of ending.
 
-use super::{Embedded, Store, VOICE_MODEL, embedded_state, runtime_model, who_answers};
+use super::{
+    Store, VOICE_MODEL,
+    answering::{embedded_state, who_answers},
+    runtime_model,
+};
 use crate::{
+    llm::choice::Embedded,
     models::{ModelsError, State},
     settings::Settings,
     telemetry,
