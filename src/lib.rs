@@ -22,6 +22,7 @@ pub mod settings;
 pub mod stt;
 pub mod telemetry;
 mod tls;
+pub mod tools;
 pub mod tts;
 pub mod turn;
 pub mod vad;

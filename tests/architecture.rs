@@ -29,10 +29,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stt", &["audio", "engine", "onnx"]),
     ("tts", &["audio", "engine"]),
     ("llm", &["engine"]),
+    ("tools", &["llm", "settings"]), // what is called, and how it is set
     (
         "session",
         &[
-            "audio", "turn", "wake", "vad", "endpoint", "stt", "llm", "tts",
+            "audio", "turn", "wake", "vad", "endpoint", "stt", "llm", "tts", "tools",
         ],
     ),
     ("local", &["audio", "endpoint", "session", "turn"]),

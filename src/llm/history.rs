@@ -152,7 +152,7 @@ impl Conversation {
                 messages.push(Message::Assistant(heard.clone()));
             }
         }
-        ChatRequest { messages }
+        messages.into()
     }
 
     fn trim(&mut self) {

@@ -12,7 +12,10 @@ pub mod ollama;
 pub mod prompt;
 pub mod stream;
 
+use std::sync::Arc;
+
 use futures_util::stream::BoxStream;
+use serde_json::Value;
 
 use crate::{engine::EngineError, fault::Fault};
 
@@ -37,6 +40,38 @@ pub trait Llm: Send + Sync {
 pub struct ChatRequest {
     /// Oldest first; the last is the one to answer.
     pub messages: Vec<Message>,
+    /// What may be called, in this order; with the same, engines keep what they have read of them.
+    pub tools: Vec<Arc<ToolSpec>>,
+}
+
+impl From<Vec<Message>> for ChatRequest {
+    /// Without tools.
+    fn from(messages: Vec<Message>) -> Self {
+        let tools = Vec::new();
+        Self { messages, tools }
+    }
+}
+
+/// A tool as a language model sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolSpec {
+    /// Letters, digits, `_` and `-`; at most 64.
+    pub name: String,
+    /// What it does and when to use it.
+    pub description: String,
+    /// JSON schema of its arguments, `"type": "object"`.
+    pub parameters: Value,
+}
+
+/// What a language model wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCall {
+    /// The model's own, or made up where it gives none; ties the result to the call.
+    pub id: String,
+    /// Of the tool, as the model wrote it.
+    pub name: String,
+    /// As the model wrote them: an object, if all is well.
+    pub arguments: Value,
 }
 
 /// One message of a conversation.
@@ -48,13 +83,31 @@ pub enum Message {
     User(String),
     /// What the user heard of the assistant's answer.
     Assistant(String),
+    /// What the assistant called, and what it wrote before.
+    Calls {
+        /// Often empty.
+        text: String,
+        /// In order; each has a [`Message::Result`] behind.
+        calls: Vec<ToolCall>,
+    },
+    /// What a call brought.
+    Result {
+        /// The call's.
+        id: String,
+        /// The tool's.
+        name: String,
+        /// For the model.
+        content: String,
+    },
 }
 
 /// A piece of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delta {
-    /// The next characters, never thinking text.
+    /// The next characters, never thinking text, never a call written as text.
     Text(String),
+    /// A tool is to be called, when the answer is over.
+    Call(ToolCall),
     /// What the answer cost, after its last characters; not every engine knows.
     Usage(Usage),
 }

@@ -270,7 +270,10 @@ impl Ollama {
             .map(|message| match message {
                 Message::System(text) => ChatMessage::system(text.clone()),
                 Message::User(text) => ChatMessage::user(text.clone()),
-                Message::Assistant(text) => ChatMessage::assistant(text.clone()),
+                Message::Assistant(text) | Message::Calls { text, .. } => {
+                    ChatMessage::assistant(text.clone())
+                }
+                Message::Result { content, .. } => ChatMessage::tool(content.clone()),
             })
             .collect();
         let options = ModelOptions::default()

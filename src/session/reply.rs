@@ -137,6 +137,7 @@ impl Reply {
         let trouble = loop {
             match deltas.next().instrument(span.clone()).await {
                 Some(Ok(Delta::Usage(cost))) => usage = Some(cost),
+                Some(Ok(Delta::Call(_))) => {} // nothing is offered yet
                 Some(Ok(Delta::Text(text))) => {
                     if std::mem::take(&mut first) {
                         self.say(Spoken::FirstToken).await?;

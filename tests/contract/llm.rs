@@ -19,12 +19,10 @@ use crate::llm::{
 const PATIENCE: Duration = Duration::from_secs(600);
 
 fn ask(system: &str, question: &str) -> ChatRequest {
-    ChatRequest {
-        messages: vec![
-            Message::System(system.to_owned()),
-            Message::User(question.to_owned()),
-        ],
-    }
+    ChatRequest::from(vec![
+        Message::System(system.to_owned()),
+        Message::User(question.to_owned()),
+    ])
 }
 
 /// The pieces of an answer, up to its end or its error.

@@ -99,11 +99,9 @@ async fn a_dropped_answer_stops_within_a_token() {
     let mut config = EmbeddedConfig::new(gguf(), 2);
     config.max_tokens = 1000;
     let llm = EmbeddedLlm::load(config).expect("the model loads");
-    let story = ChatRequest {
-        messages: vec![Message::User(
-            "Tell me a very long story about a king.".to_owned(),
-        )],
-    };
+    let story = ChatRequest::from(vec![Message::User(
+        "Tell me a very long story about a king.".to_owned(),
+    )]);
     let mut stream = llm.chat(story);
     for _ in 0..3 {
         stream.next().await.expect("a piece").expect("no error");
@@ -127,9 +125,7 @@ async fn a_full_queue_is_busy_and_a_talk_that_is_too_long_is_cut_or_refused() {
     config.context = 256;
     config.max_tokens = 24;
     let llm = EmbeddedLlm::load(config).expect("the model loads");
-    let question = |text: &str| ChatRequest {
-        messages: vec![Message::User(text.to_owned())],
-    };
+    let question = |text: &str| ChatRequest::from(vec![Message::User(text.to_owned())]);
     // One is worked on at most, four wait, one of seven finds no room at least.
     let mut streams: Vec<_> = (0..7)
         .map(|_| llm.chat(question("Count to ten.")))
@@ -161,7 +157,7 @@ async fn a_full_queue_is_busy_and_a_talk_that_is_too_long_is_cut_or_refused() {
         ));
     }
     messages.push(Message::User("Say yes.".to_owned()));
-    said(&llm, ChatRequest { messages }).await;
+    said(&llm, ChatRequest::from(messages)).await;
     assert!(llm.last_run().prompt <= 232, "{:?}", llm.last_run());
 }
 

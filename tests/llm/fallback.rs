@@ -55,9 +55,7 @@ async fn after<T>(
 }
 
 async fn said(llm: &dyn Llm) -> Result<String, LlmError> {
-    let request = ChatRequest {
-        messages: vec![Message::User("Who are you?".to_owned())],
-    };
+    let request = ChatRequest::from(vec![Message::User("Who are you?".to_owned())]);
     let mut stream = llm.chat(request);
     let mut text = String::new();
     while let Some(delta) = stream.next().await {
@@ -265,9 +263,7 @@ async fn an_ollama_that_is_lost_between_two_turns_leaves_the_second_to_the_embed
 
     drop(server);
     // The first words are enough: the rest is its contract's.
-    let question = ChatRequest {
-        messages: vec![Message::User("Who are you?".to_owned())],
-    };
+    let question = ChatRequest::from(vec![Message::User("Who are you?".to_owned())]);
     let begins = async || chosen.llm.chat(question.clone()).next().await;
     assert!(matches!(begins().await, Some(Ok(Delta::Text(_)))));
     assert!(turned.has_changed().expect("it lives"));

@@ -32,9 +32,7 @@ fn ollama(url: &str) -> Ollama {
 }
 
 fn question() -> ChatRequest {
-    ChatRequest {
-        messages: vec![Message::User("What is it?".to_owned())],
-    }
+    ChatRequest::from(vec![Message::User("What is it?".to_owned())])
 }
 
 /// What was said, and how it ended.

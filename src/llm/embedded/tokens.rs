@@ -187,6 +187,8 @@ impl Tokens {
     /// One message with its marks. A conversation's tokens are those of its messages in a row.
     pub(super) fn message(&self, message: &Message) -> Result<Vec<u32>, LlmError> {
         let (role, text) = match message {
+            Message::Calls { text, .. } => ("assistant", text),
+            Message::Result { content, .. } => ("user", content),
             Message::System(text) => ("system", text),
             Message::User(text) => ("user", text),
             Message::Assistant(text) => ("assistant", text),

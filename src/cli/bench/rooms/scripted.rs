@@ -121,12 +121,12 @@ mod tests {
         ollama.warm_up(Some("Be brief.")).await.unwrap();
         let asked = Instant::now();
         let messages = vec![Message::User("Say two words.".to_owned())];
-        let said: Vec<_> = ollama.chat(ChatRequest { messages }).collect().await;
+        let said: Vec<_> = ollama.chat(ChatRequest::from(messages)).collect().await;
         let text: String = said
             .into_iter()
             .filter_map(|piece| match piece.unwrap() {
                 Delta::Text(text) => Some(text),
-                Delta::Usage(_) => None,
+                Delta::Usage(_) | Delta::Call(_) => None,
             })
             .collect();
         assert_eq!(text, "Two words.");
