@@ -29,11 +29,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stt", &["audio", "engine", "onnx"]),
     ("tts", &["audio", "engine"]),
     ("llm", &["engine"]),
-    ("tools", &["llm", "settings"]), // what is called, and how it is set
+    ("store", &[]),
+    ("tools", &["llm", "store"]), // what is called, and where it is kept
+    ("mind", &["llm", "tools"]),
     (
         "session",
         &[
-            "audio", "turn", "wake", "vad", "endpoint", "stt", "llm", "tts", "tools",
+            "audio", "turn", "wake", "vad", "endpoint", "stt", "llm", "tts", "tools", "mind",
         ],
     ),
     ("local", &["audio", "endpoint", "session", "turn"]),

@@ -75,6 +75,29 @@ impl Outcome {
     }
 }
 
+/// A server that has tools, however it is reached. What becomes of them (as they are, or woven into others)
+/// is their source's.
+pub trait Remote: Send + Sync {
+    /// Calls `tool` there. Dropping the future gives up waiting.
+    fn call(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+        deadline: Duration,
+    ) -> BoxFuture<'static, Result<Reply, ToolError>>;
+}
+
+/// What a [`Remote`] answered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reply {
+    /// Its parts of text, with line ends between.
+    pub text: String,
+    /// The same as JSON, where it gives that.
+    pub structured: Option<Value>,
+    /// It says that it failed; the text says why.
+    pub failed: bool,
+}
+
 /// Why a call brought nothing. The texts are whole sentences, for the language model as for people, without
 /// secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,1 @@
+//! What is to outlive the process, in one SQLite file in the data folder.
