@@ -44,6 +44,7 @@ use crate::{
     settings::Settings,
     stt::{Language, Stt, WhisperConfig, WhisperStt},
     telemetry::{self, metrics},
+    tools::Toolbox,
     tts::{Dictionary, KokoroConfig, KokoroTts, SpeakRequest, Tts, TtsError},
     vad::Silero,
     wake::{self, EnergyConfig, Gated, OpenWakeWord},
@@ -139,6 +140,7 @@ impl App {
             stt,
             llm,
             tts,
+            tools: Toolbox::default(),
             load: Load::default(),
         };
         Ok(Self {
@@ -530,6 +532,7 @@ fn history_limits(settings: &Settings) -> Limits {
     Limits {
         max_turns: settings.max_turns,
         max_tokens: settings.num_ctx as usize / 2,
+        results: settings.tool_cache_size,
     }
 }
 

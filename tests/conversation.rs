@@ -8,10 +8,12 @@ use caal::{
     endpoint::{EndpointConfig, SmartTurn},
     llm::{ChatRequest, Delta, Llm, LlmError, history::Limits},
     local::file::{self, Answer, Options, Speed},
+    mind::Rules,
     session::{
         Clock, Ear, EarConfig, EarModels, Effect, Engines, Load, SessionConfig, Setting, Watch,
     },
     stt::{Language, TranscribeRequest, WhisperConfig, WhisperStt},
+    tools::Toolbox,
     tts::{Clauses, Dictionary, KokoroConfig, KokoroTts},
     turn::{Activation, Duplex, TurnConfig},
     vad::Silero,
@@ -50,6 +52,7 @@ pub(crate) fn engines() -> &'static Engines {
             stt: Arc::new(stt),
             llm: Arc::new(Parrot),
             tts: Arc::new(tts),
+            tools: Toolbox::default(),
             load: Load::default(),
         }
     })
@@ -122,6 +125,8 @@ async fn talk(sound: &Pcm<Hz16k>, duplex: Duplex, word: Option<&str>, echo: f32)
             system: Arc::new(String::new),
             frame: Arc::new(str::to_owned),
             history: Limits::default(),
+            mind: Rules::default(),
+            place: String::new(),
             voice: String::new(),
             speed: 1.0,
             clauses: Arc::new(|| Clauses::new(Dictionary::default())),

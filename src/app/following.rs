@@ -23,6 +23,7 @@ use crate::{
     endpoint::EndpointConfig,
     engine::Device,
     llm::{fallback::Turned, prompt},
+    mind,
     session::{Clock, Manner, Manners, SessionConfig},
     settings::{Live, Settings},
     telemetry,
@@ -145,6 +146,8 @@ pub(super) fn config(
             Arc::new(move |words| prompt::user_message(words, &now(&settings)))
         },
         history: history_limits(settings),
+        mind: mind::Rules::default(),
+        place: String::new(),
         voice: settings.voice.clone(),
         speed: settings.speed,
         clauses: {

@@ -11,7 +11,7 @@
 //!   turn, so trimming goes down to three quarters of the limit at once and then leaves it alone
 //!   for a while.
 
-use super::{ChatRequest, Message};
+use super::{ChatRequest, Message, acts::Acts};
 
 /// How much of a conversation is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Limits {
     pub max_turns: usize,
     /// Tokens of the history, without the system prompt, by [`approximate_tokens`].
     pub max_tokens: usize,
+    /// Calls of tools whose results are kept, at least; from twice as many on the oldest are dropped.
+    pub results: usize,
 }
 
 impl Default for Limits {
@@ -28,6 +30,7 @@ impl Default for Limits {
         Self {
             max_turns: 20,
             max_tokens: 6000,
+            results: 3,
         }
     }
 }
@@ -45,13 +48,16 @@ pub enum Ending {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Exchange {
     user: String,
+    /// What was called for it.
+    acts: Acts,
     assistant: Option<String>,
 }
 
 impl Exchange {
     fn tokens(&self) -> usize {
         let answer = self.assistant.as_deref().map_or(0, message_tokens);
-        message_tokens(&self.user) + answer
+        let acts = self.acts.messages();
+        message_tokens(&self.user) + acts.iter().map(tokens).sum::<usize>() + answer
     }
 }
 
@@ -85,14 +91,26 @@ impl Conversation {
             return;
         }
         match self.exchanges.last_mut() {
-            Some(last) if last.assistant.is_none() => {
+            Some(last) if last.assistant.is_none() && last.acts.count() == 0 => {
                 last.user.push('\n');
                 last.user.push_str(text);
             }
             _ => self.exchanges.push(Exchange {
                 user: text.to_owned(),
+                acts: Acts::default(),
                 assistant: None,
             }),
+        }
+        self.trim();
+    }
+
+    /// This was called for the last question. What is still being done is in it when it is done.
+    pub fn acted(&mut self, acts: Acts) {
+        if acts.count() == 0 {
+            return;
+        }
+        if let Some(last) = self.exchanges.last_mut() {
+            last.acts = acts;
         }
         self.trim();
     }
@@ -117,6 +135,7 @@ impl Conversation {
             },
             None => self.exchanges.push(Exchange {
                 user: String::new(),
+                acts: Acts::default(),
                 assistant: Some(text),
             }),
         }
@@ -148,6 +167,7 @@ impl Conversation {
             if !exchange.user.is_empty() {
                 messages.push(Message::User(exchange.user.clone()));
             }
+            messages.extend(exchange.acts.messages());
             if let Some(heard) = &exchange.assistant {
                 messages.push(Message::Assistant(heard.clone()));
             }
@@ -155,10 +175,33 @@ impl Conversation {
         messages.into()
     }
 
+    /// The oldest results go first: they are long, and seldom asked for again.
+    fn drop_results(&mut self) {
+        let count =
+            |exchanges: &[Exchange]| exchanges.iter().map(|e| e.acts.count()).sum::<usize>();
+        let Some((_, before)) = self.exchanges.split_last() else {
+            return;
+        };
+        let mut kept = count(before);
+        if kept <= 2 * self.limits.results {
+            return;
+        }
+        let last = self.exchanges.len() - 1;
+        for exchange in &mut self.exchanges[..last] {
+            if kept <= self.limits.results {
+                break;
+            }
+            kept -= exchange.acts.count();
+            exchange.acts = Acts::default();
+        }
+    }
+
     fn trim(&mut self) {
+        self.drop_results();
         let Limits {
             max_turns,
             max_tokens,
+            ..
         } = self.limits;
         let tokens = |exchanges: &[Exchange]| exchanges.iter().map(Exchange::tokens).sum::<usize>();
         if self.exchanges.len() <= max_turns.max(1) && tokens(&self.exchanges) <= max_tokens {
@@ -214,6 +257,22 @@ pub fn fit(
 /// What the chat template adds around a message, in tokens: two markers, the role, line breaks.
 const TEMPLATE_TOKENS: usize = 5;
 
+/// The same of a whole message.
+fn tokens(message: &Message) -> usize {
+    match message {
+        Message::System(text) | Message::User(text) | Message::Assistant(text) => {
+            message_tokens(text)
+        }
+        Message::Calls { text, calls } => {
+            let calls = calls.iter().map(|call| {
+                approximate_tokens(&call.name) + approximate_tokens(&call.arguments.to_string())
+            });
+            message_tokens(text) + calls.sum::<usize>()
+        }
+        Message::Result { content, .. } => message_tokens(content),
+    }
+}
+
 /// An estimate of a message's tokens, with its share of the chat template.
 pub fn message_tokens(text: &str) -> usize {
     approximate_tokens(text) + TEMPLATE_TOKENS
@@ -242,6 +301,7 @@ mod tests {
         Limits {
             max_turns,
             max_tokens,
+            ..Limits::default()
         }
     }
 

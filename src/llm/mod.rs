@@ -1,6 +1,7 @@
 //! Words to words: the [`Llm`] port, its types and its error; history and prompt (pure). One file
 //! or folder per engine.
 
+pub mod acts;
 pub mod choice;
 #[cfg(feature = "embedded-llm")]
 pub mod embedded;

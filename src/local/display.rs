@@ -198,6 +198,10 @@ fn as_json(effect: &Effect) -> Option<Value> {
         }),
         Effect::Timings(timings) => json!({ "event": "timings", "timings": timings }),
         Effect::Trouble(why) => json!({ "event": "trouble", "text": why }),
+        Effect::Doing(doing) => json!({
+            "event": "tools", "status": doing.progress.name(),
+            "calls": doing.calls.iter().map(|(name, arguments)| json!({ "tool": name, "arguments": arguments })).collect::<Vec<_>>(),
+        }),
         Effect::Attend(_)
         | Effect::Play { .. }
         | Effect::PlayEnd { .. }

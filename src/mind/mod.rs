@@ -1,1 +1,439 @@
 //! From a question to the words of its answer: the language model, the tools that it calls, and how often.
+//!
+//! [`answer`] is one stream, and dropping it cancels all of it, but for one thing: a call that
+//! [changes](crate::tools::Tool::changes) something in the world and was begun is brought to its end, and
+//! what it brought is in the [`Acts`]. What the model writes goes out as it is written, also while tools are
+//! offered; what it calls is done when it has written all, at once and side by side, each with its deadline.
+
+mod arguments;
+mod hands;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::BoxFuture,
+    stream::{self, BoxStream, FuturesUnordered},
+};
+use serde_json::Value;
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
+use tracing::{Instrument as _, info_span, warn};
+
+use self::hands::{Done, Hands};
+use crate::{
+    llm::{ChatRequest, Delta, Llm, LlmError, Message, ToolCall, ToolSpec, Usage, acts::Acts},
+    telemetry::{Kind, Span, metrics},
+    tools::{Caller, Tool, Toolbox},
+};
+
+/// How long tools may take before somebody says that it takes a moment.
+const FILLER_AFTER: Duration = Duration::from_secs(1);
+
+/// Said then, in turn.
+const FILLERS: [&str; 5] = [
+    "One moment.",
+    "Let me see.",
+    "I'm on it.",
+    "Just a second.",
+    "Let me check.",
+];
+
+/// What the language model is told where it has tools, behind what the assistant is told about itself. The
+/// same for all tools: engines keep what they have read.
+const WITH_TOOLS: &str = "You can act through tools. When the user wants something done, or asks for what a \
+tool can find out, call the tool at once instead of announcing it, and never claim to have done what no \
+tool has done. Afterwards tell the result in one short sentence. For everything else answer without a tool.";
+
+/// How answers are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// How often tools may be called for one question, one after the other.
+    pub rounds: usize,
+    /// Whether something is said while tools take long.
+    pub fillers: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            rounds: 5,
+            fillers: true,
+        }
+    }
+}
+
+/// What is to be answered.
+pub struct Question {
+    /// The conversation, oldest first; the last is the question.
+    pub messages: Vec<Message>,
+    /// The question as the user said it.
+    pub words: String,
+    /// Who asks.
+    pub caller: Caller,
+    /// Whether the user has said all; until then nothing is changed in the world.
+    pub sure: watch::Receiver<bool>,
+    /// What was called for it is written down here.
+    pub acts: Acts,
+    /// How the answer is made.
+    pub rules: Rules,
+}
+
+/// A piece of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Thought {
+    /// The language model's next characters.
+    Text(String),
+    /// Whole sentences of others: a tool's message, a filler. What was written before is complete.
+    Say {
+        /// The sentences.
+        text: String,
+        /// Part of the answer; a filler is none.
+        kept: bool,
+    },
+    /// What is done with tools, for displays. What was written before is complete.
+    Doing(Doing),
+    /// Something was done, for traces.
+    Step(Span),
+}
+
+/// How far the tools of a question are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// They are at work.
+    Running,
+    /// All are done.
+    Complete,
+    /// All have ended, and some failed.
+    Failed,
+}
+
+impl Progress {
+    /// For programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Progress::Running => "running",
+            Progress::Complete => "complete",
+            Progress::Failed => "failed",
+        }
+    }
+}
+
+/// What is done with tools.
+#[derive(Clone, PartialEq)]
+pub struct Doing {
+    /// How far it is.
+    pub progress: Progress,
+    /// Names and arguments, in order.
+    pub calls: Vec<(String, Value)>,
+}
+
+impl std::fmt::Debug for Doing {
+    /// Without arguments, which hold what the user said.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.calls.iter().map(|(name, _)| name);
+        f.debug_list().entry(&self.progress).entries(names).finish()
+    }
+}
+
+/// The answer to `question`, piece by piece. An error is its last piece.
+pub fn answer(
+    llm: Arc<dyn Llm>,
+    tools: Toolbox,
+    question: Question,
+) -> BoxStream<'static, Result<Thought, LlmError>> {
+    let (out, thoughts) = mpsc::channel(1);
+    let thinking = Thinking {
+        llm,
+        tools,
+        question,
+        out,
+    };
+    let state = (thoughts, Some(thinking.run().boxed()));
+    stream::unfold(state, |(mut thoughts, mut work)| async move {
+        loop {
+            let Some(working) = &mut work else {
+                // What is left, and then its end.
+                let thought = thoughts.recv().await?;
+                return Some((thought, (thoughts, work)));
+            };
+            tokio::select! {
+                biased;
+                thought = thoughts.recv() => return Some((thought?, (thoughts, work))),
+                _ = working => work = None,
+            }
+        }
+    })
+    .boxed()
+}
+
+/// Nobody listens any more.
+struct Gone;
+
+struct Thinking {
+    llm: Arc<dyn Llm>,
+    tools: Toolbox,
+    question: Question,
+    out: mpsc::Sender<Result<Thought, LlmError>>,
+}
+
+/// What the language model wrote.
+#[derive(Default)]
+struct Wrote {
+    text: String,
+    calls: Vec<ToolCall>,
+}
+
+/// What came of a round of calls.
+enum Acted {
+    /// All was said.
+    Over,
+    /// The language model goes on.
+    On,
+    /// It called wrongly; so the same.
+    Wrongly,
+}
+
+impl Thinking {
+    async fn run(self) -> Result<(), Gone> {
+        let tools = self.tools.all();
+        let specs: Vec<Arc<ToolSpec>> = tools.iter().map(|tool| tool.spec().clone()).collect();
+        let mut messages = self.question.messages.clone();
+        if !specs.is_empty() {
+            told_of_tools(&mut messages);
+        }
+        let before = messages.len();
+        let mut wrong = 0;
+        let mut last = None;
+        for round in 0..=self.question.rules.rounds {
+            let wrote = match self.ask(&messages, &specs).await? {
+                Ok(wrote) => wrote,
+                Err(error) => return self.tell(Err(error)).await,
+            };
+            if wrote.calls.is_empty() {
+                if round > 0 && wrote.text.trim().is_empty() {
+                    // It has said nothing about what it did.
+                    let text = last.take().unwrap_or_else(|| "Done.".to_owned());
+                    self.say(&text, true).await?;
+                }
+                return Ok(());
+            }
+            if round == self.question.rules.rounds {
+                break;
+            }
+            match self.act(&wrote, &tools, &mut last).await? {
+                Acted::Over => return Ok(()),
+                Acted::On => {}
+                Acted::Wrongly if wrong == 0 => wrong += 1,
+                Acted::Wrongly => break,
+            }
+            messages.truncate(before);
+            messages.extend(self.question.acts.messages());
+        }
+        warn!("the language model calls tools and comes to no end");
+        self.say("Sorry, I could not work out how to do that.", false)
+            .await
+    }
+
+    /// The language model's next words, said as they come, and its calls.
+    async fn ask(
+        &self,
+        messages: &[Message],
+        specs: &[Arc<ToolSpec>],
+    ) -> Result<Result<Wrote, LlmError>, Gone> {
+        let (began, started) = (SystemTime::now(), Instant::now());
+        let mut deltas = self.llm.chat(ChatRequest {
+            messages: messages.to_vec(),
+            tools: specs.to_vec(),
+        });
+        let mut wrote = Wrote::default();
+        let mut usage = None;
+        let span = info_span!("llm");
+        let failed = loop {
+            match deltas.next().instrument(span.clone()).await {
+                Some(Ok(Delta::Usage(cost))) => usage = Some(cost),
+                Some(Ok(Delta::Call(call))) => wrote.calls.push(call),
+                Some(Ok(Delta::Text(text))) => {
+                    wrote.text.push_str(&text);
+                    self.tell(Ok(Thought::Text(text))).await?;
+                }
+                Some(Err(error)) => break Some(error),
+                None => break None,
+            }
+        };
+        let step = self.asked(began, started.elapsed(), usage, failed.as_ref());
+        self.tell(Ok(Thought::Step(step))).await?;
+        Ok(match failed {
+            Some(error) => Err(error),
+            None => Ok(wrote),
+        })
+    }
+
+    /// The language model has ended, for the meters and for traces.
+    fn asked(
+        &self,
+        began: SystemTime,
+        took: Duration,
+        usage: Option<Usage>,
+        failed: Option<&LlmError>,
+    ) -> Span {
+        metrics().llm_answered(took, usage.map(|usage| (usage.input, usage.output)));
+        let (provider, model) = self.llm.model();
+        let mut step = Span::new(format!("chat {model}"), began, began + took)
+            .named("gen_ai.operation.name", "chat")
+            .named("gen_ai.provider.name", provider)
+            .named("gen_ai.request.model", model);
+        step.kind = Kind::Client;
+        if let Some(usage) = usage {
+            step = step
+                .counted("gen_ai.usage.input_tokens", usage.input)
+                .counted("gen_ai.usage.output_tokens", usage.output);
+        }
+        step.failed = failed.map(|error| error.fault().name());
+        step
+    }
+
+    /// Does what the model called. `last` becomes a sentence about it, for a model that says nothing.
+    async fn act(
+        &self,
+        wrote: &Wrote,
+        tools: &[Arc<dyn Tool>],
+        last: &mut Option<String>,
+    ) -> Result<Acted, Gone> {
+        let Question {
+            acts, caller, sure, ..
+        } = &self.question;
+        let calls = once_each(&wrote.calls);
+        let round = acts.begin(&wrote.text, &calls);
+        let shown: Vec<(String, Value)> = calls
+            .iter()
+            .map(|call| (call.name.clone(), call.arguments.clone()))
+            .collect();
+        self.doing(Progress::Running, &shown).await?;
+        let hands = Hands {
+            tools,
+            toolbox: &self.tools,
+            caller,
+            sure,
+            acts,
+            round,
+        };
+        let done = self.all_of(&hands, &calls).await?;
+        let failed = done.iter().any(|done| done.problem.is_some());
+        let progress = match failed {
+            true => Progress::Failed,
+            false => Progress::Complete,
+        };
+        self.doing(progress, &shown).await?;
+        for done in &done {
+            self.tell(Ok(Thought::Step(done.step.clone()))).await?;
+        }
+        *last = done.iter().find_map(|done| done.problem.clone());
+        if done.iter().any(|done| done.wrong) {
+            return Ok(Acted::Wrongly);
+        }
+        let says: Option<Vec<&str>> = done.iter().map(|done| done.say.as_deref()).collect();
+        let Some(says) = says else {
+            return Ok(Acted::On);
+        };
+        self.say(&says.join(" "), true).await?;
+        if done.len() > 1 || !wants_more(&self.question.words) {
+            return Ok(Acted::Over);
+        }
+        acts.came(round, 0, format!("{} (The user was told so.)", says[0]));
+        *last = Some(String::new());
+        Ok(Acted::On)
+    }
+
+    /// Every call's end, in order. Meanwhile somebody may say that it takes a moment.
+    async fn all_of(&self, hands: &Hands<'_>, calls: &[ToolCall]) -> Result<Vec<Done>, Gone> {
+        let mut work: FuturesUnordered<BoxFuture<'static, (usize, Done)>> = calls
+            .iter()
+            .enumerate()
+            .map(|(i, call)| {
+                let doing = hands.begin(i, call);
+                async move { (i, doing.await) }.boxed()
+            })
+            .collect();
+        let mut done: Vec<Option<Done>> = calls.iter().map(|_| None).collect();
+        let mut filler = Box::pin(sleep(FILLER_AFTER));
+        let mut filled = !self.question.rules.fillers;
+        while !work.is_empty() {
+            tokio::select! {
+                biased;
+                Some((i, end)) = work.next() => done[i] = Some(end),
+                () = &mut filler, if !filled => {
+                    filled = true;
+                    self.say(next_filler(), false).await?;
+                }
+            }
+        }
+        Ok(done.into_iter().flatten().collect())
+    }
+
+    async fn doing(&self, progress: Progress, calls: &[(String, Value)]) -> Result<(), Gone> {
+        let calls = calls.to_vec();
+        self.tell(Ok(Thought::Doing(Doing { progress, calls })))
+            .await
+    }
+
+    async fn say(&self, text: &str, kept: bool) -> Result<(), Gone> {
+        if text.trim().is_empty() {
+            return Ok(());
+        }
+        let text = text.to_owned();
+        self.tell(Ok(Thought::Say { text, kept })).await
+    }
+
+    async fn tell(&self, thought: Result<Thought, LlmError>) -> Result<(), Gone> {
+        self.out.send(thought).await.map_err(|_| Gone)
+    }
+}
+
+/// Tells the language model that it has tools, in the first message.
+fn told_of_tools(messages: &mut Vec<Message>) {
+    match messages.first_mut() {
+        Some(Message::System(text)) => {
+            text.push('\n');
+            text.push_str(WITH_TOOLS);
+        }
+        _ => messages.insert(0, Message::System(WITH_TOOLS.to_owned())),
+    }
+}
+
+/// Small models call the same twice at once.
+fn once_each(calls: &[ToolCall]) -> Vec<ToolCall> {
+    let mut once: Vec<ToolCall> = Vec::new();
+    for call in calls {
+        let same = |other: &ToolCall| other.name == call.name && other.arguments == call.arguments;
+        if !once.iter().any(same) {
+            once.push(call.clone());
+        }
+    }
+    once
+}
+
+/// Whether the user may have asked for more than one thing.
+fn wants_more(words: &str) -> bool {
+    let words = words.to_lowercase();
+    let mut words = words.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| {
+        matches!(
+            word,
+            "and" | "then" | "also" | "after" | "before" | "und" | "dann"
+        )
+    })
+}
+
+fn next_filler() -> &'static str {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    FILLERS[NEXT.fetch_add(1, Ordering::Relaxed) % FILLERS.len()]
+}

@@ -88,7 +88,10 @@ pub async fn host(mut link: Link, host: &Host, stop: CancellationToken) -> Outco
             }
         }
         let setting = match (host.setting)().await {
-            Ok(setting) => setting,
+            Ok(mut setting) => {
+                setting.config.place.clone_from(&link.room);
+                setting
+            }
             Err(why) => {
                 warn!(room = link.room, "no conversation: {why}");
                 leave(link).await;
@@ -211,6 +214,8 @@ struct Conversation<'a> {
     greeted: bool,
     /// A question is being answered, and its tool status is not told yet.
     answering: bool,
+    /// Questions so far.
+    questions: u64,
     /// When it began, in milliseconds of the calendar: tells its captions from those of others.
     began: u128,
     /// Until when silence is heard where nobody's microphone is.
@@ -255,6 +260,7 @@ impl<'a> Conversation<'a> {
             listening: !sleeps,
             greeted: false,
             answering: false,
+            questions: 0,
             began: SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_or(0, |since| since.as_millis()),
@@ -533,6 +539,7 @@ impl<'a> Conversation<'a> {
             Effect::Hearing { turn, text } => self.user_text(turn, text, false).await?,
             Effect::UserSaid { turn, text } => {
                 self.answering = true;
+                self.questions += 1;
                 if let Some(asker) = &mut self.asker {
                     asker.heard(turn, &text);
                 }
@@ -581,6 +588,12 @@ impl<'a> Conversation<'a> {
             }
             Effect::Timings(timings) => self.data(topics::TURN, topics::turn(&timings)).await?,
             Effect::Answered(answered) => self.host.turns.note(&self.link.room, &answered),
+            Effect::Doing(doing) => {
+                self.answering = false;
+                let id = format!("{}_{}", self.began, self.questions);
+                self.data(topics::TOOL_STATUS, topics::tools(&doing, &id))
+                    .await?;
+            }
             Effect::Hush(_)
             | Effect::Woken { .. }
             | Effect::Trouble(_)

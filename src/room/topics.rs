@@ -1,8 +1,9 @@
 //! The data packets that CAAL's clients know, as JSON. Pure.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::session::TurnTimings;
+use crate::{mind::Doing, session::TurnTimings};
 
 /// Which tools an answer used.
 pub(super) const TOOL_STATUS: &str = "tool_status";
@@ -16,6 +17,32 @@ pub(super) const TURN: &str = "caal.turn";
 /// No tool was used.
 pub(super) fn no_tool() -> Vec<u8> {
     br#"{"tool_used":false,"tool_names":[],"tool_params":[]}"#.to_vec()
+}
+
+/// What is done with tools for the question `id`. CAAL's clients read the first three fields, two lists side by
+/// side, and take parameters for objects only; newer ones the others.
+pub(super) fn tools(doing: &Doing, id: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Status<'a> {
+        tool_used: bool,
+        tool_names: Vec<&'a str>,
+        tool_params: Vec<Value>,
+        id: &'a str,
+        status: &'static str,
+    }
+    let calls = &doing.calls;
+    let object = |value: &Value| match value {
+        Value::Object(_) => value.clone(),
+        other => serde_json::json!({ "value": other }),
+    };
+    let status = Status {
+        tool_used: true,
+        tool_names: calls.iter().map(|(name, _)| &**name).collect(),
+        tool_params: calls.iter().map(|(_, params)| object(params)).collect(),
+        id,
+        status: doing.progress.name(),
+    };
+    serde_json::to_vec(&status).expect("names and JSON are JSON")
 }
 
 /// Listening for the wake word, or for speech.
@@ -87,6 +114,29 @@ pub(super) fn command(payload: &[u8]) -> Option<Command> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mind::Progress;
+
+    #[test]
+    fn tools_are_told_in_two_lists_of_which_one_holds_objects() {
+        let doing = Doing {
+            progress: Progress::Running,
+            calls: vec![
+                ("lamp".to_owned(), serde_json::json!({"on": true})),
+                ("odd".to_owned(), serde_json::json!("text")),
+            ],
+        };
+        let told: Value = serde_json::from_slice(&tools(&doing, "7")).expect("JSON");
+        assert_eq!(
+            told,
+            serde_json::json!({
+                "tool_used": true,
+                "tool_names": ["lamp", "odd"],
+                "tool_params": [{"on": true}, {"value": "text"}],
+                "id": "7",
+                "status": "running",
+            })
+        );
+    }
 
     #[test]
     fn commands_are_read_as_caals_server_writes_them() {

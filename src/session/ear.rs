@@ -420,6 +420,7 @@ mod tests {
     use crate::{
         endpoint::EndpointConfig,
         llm::history::Limits,
+        mind::Rules,
         session::{Clock, Manner, SessionConfig},
         stt::Language,
         tts::{Clauses, Dictionary},
@@ -525,6 +526,8 @@ mod tests {
                 system: Arc::new(String::new),
                 frame: Arc::new(str::to_owned),
                 history: Limits::default(),
+                mind: Rules::default(),
+                place: String::new(),
                 voice: String::new(),
                 speed: 1.0,
                 clauses: Arc::new(|| Clauses::new(Dictionary::default())),

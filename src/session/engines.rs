@@ -7,7 +7,8 @@ use std::sync::{
 };
 
 use crate::{
-    endpoint::TurnEndModel, llm::Llm, stt::Stt, tts::Tts, vad::SpeechModel, wake::WakeModel,
+    endpoint::TurnEndModel, llm::Llm, stt::Stt, tools::Toolbox, tts::Tts, vad::SpeechModel,
+    wake::WakeModel,
 };
 
 /// The engines that all sessions of a process share.
@@ -19,6 +20,8 @@ pub struct Engines {
     pub llm: Arc<dyn Llm>,
     /// Words to sound.
     pub tts: Arc<dyn Tts>,
+    /// What the language model may call.
+    pub tools: Toolbox,
     /// What they are working on.
     pub load: Load,
 }

@@ -6,6 +6,7 @@ use super::{answered::Answered, playout::PlayoutEvent, timings::TurnTimings};
 use crate::{
     audio::{Hz16k, Hz24k, Pcm, SamplePos},
     clock::At,
+    mind::Doing,
     turn::{Attention, Phase, ReplyId, TurnId},
 };
 
@@ -135,6 +136,8 @@ pub enum Effect {
     Timings(TurnTimings),
     /// A question's answer is over; follows its [`Effect::AssistantSaid`].
     Answered(Box<Answered>),
+    /// What is done with tools for the question.
+    Doing(Doing),
     /// Something failed; a sentence for people with the next step.
     Trouble(String),
     /// Everything before the [`Event::Settle`] is dealt with.

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     audio::{Hz24k, SamplePos},
+    llm::acts::Acts,
     pii::Pii,
     telemetry::Span,
     tts::{Clause, align},
@@ -31,6 +32,10 @@ pub(super) struct Making {
     pub(super) spoken: Option<mpsc::Receiver<Spoken>>,
     /// Tells it how much was played.
     pub(super) played: watch::Sender<u64>,
+    /// Tells it that the user has said all.
+    pub(super) sure: watch::Sender<bool>,
+    /// What is called for it.
+    pub(super) acts: Acts,
 }
 
 impl Drop for Making {

@@ -76,6 +76,7 @@ impl Session {
         let manner = source.borrow_and_update().clone();
         let before = std::mem::replace(&mut self.config, manner.config.clone());
         self.config.clock = before.clock;
+        self.config.place = before.place;
         self.config.turn.default_wait = self.config.endpoint.delay(None);
         self.news.rules = Some(self.config.turn);
         self.history.limit(self.config.history);

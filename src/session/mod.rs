@@ -51,17 +51,22 @@ use self::{
     live::{Asked, LiveReply, Making, Prepared},
     manner::News,
     pace::Pace,
-    reply::{Reply, Script, Spoken, Voice},
+    reply::{Asking, Reply, Script, Spoken, Voice},
 };
 use crate::{
     audio::{Hz16k, Pcm, SamplePos},
     clock::At,
     endpoint::{EndpointConfig, EndpointError, TurnEndModel},
     fault::Fault,
-    llm::history::{Conversation, Ending, Limits},
+    llm::{
+        acts::Acts,
+        history::{Conversation, Ending, Limits},
+    },
+    mind::Rules,
     pii::Pii,
     stt::{Language, SttError, Transcript},
     telemetry::{self, Interruption, Outcome, Span, metrics},
+    tools::Caller,
     tts::Clauses,
     turn::{CancelReason, Input, Output, Prompt, ReplyId, Take, TurnConfig, TurnId, TurnMachine},
 };
@@ -85,6 +90,10 @@ pub struct SessionConfig {
     pub frame: Arc<dyn Fn(&str) -> String + Send + Sync>,
     /// How much of the conversation the model sees.
     pub history: Limits,
+    /// How answers are made.
+    pub mind: Rules,
+    /// The room, for what speaks up later; empty where there is one place only.
+    pub place: String,
     /// Voice or blend; empty for the engine's own.
     pub voice: String,
     /// Speed of speech.
@@ -418,6 +427,7 @@ impl Session {
                 Effect::Play { reply, sound }
             }
             Spoken::Trouble(why) => Effect::Trouble(why),
+            Spoken::Doing(doing) => Effect::Doing(doing),
             Spoken::End => {
                 live.ended = true;
                 Effect::PlayEnd { reply }
@@ -575,9 +585,10 @@ impl Session {
                     Some(Prepared { framed, making, .. }) => (making, framed),
                     None => {
                         let framed = (self.config.frame)(&text);
-                        (self.make(self.asked(&framed)), framed)
+                        (self.ask(&text, &framed), framed)
                     }
                 };
+                making.sure.send_replace(true);
                 let asked = Asked {
                     words: Pii(text.clone()),
                     framed,
@@ -609,7 +620,7 @@ impl Session {
             return;
         }
         let framed = (self.config.frame)(&text);
-        let making = self.make(self.asked(&framed));
+        let making = self.ask(&text, &framed);
         self.prepared = Some(Prepared {
             take,
             text,
@@ -620,10 +631,25 @@ impl Session {
 
     /// The question as the model gets it. Into the history only when its answer is heard: until then
     /// the machine carries it.
-    fn asked(&self, framed: &str) -> Script {
+    fn ask(&mut self, words: &str, framed: &str) -> Making {
         let mut asked = self.history.clone();
         asked.user_said(framed);
-        Script::Ask(asked.request(&(self.config.system)()))
+        let (sure, watched) = watch::channel(false);
+        let acts = Acts::default();
+        let asking = Asking {
+            messages: asked.request(&(self.config.system)()).messages,
+            words: Pii(words.to_owned()),
+            caller: Caller {
+                place: self.config.place.clone(),
+            },
+            sure: watched,
+            acts: acts.clone(),
+            rules: self.config.mind.clone(),
+        };
+        let mut making = self.make(Script::Ask(Box::new(asking)));
+        making.sure = sure;
+        making.acts = acts;
+        making
     }
 
     /// The work on a reply, under way.
@@ -652,6 +678,8 @@ impl Session {
             task,
             spoken: Some(spoken),
             played,
+            sure: watch::Sender::new(true),
+            acts: Acts::default(),
         }
     }
 
@@ -670,13 +698,17 @@ impl Session {
         if live.asked.is_some() {
             metrics().turn_over(outcome, timings.input());
         }
+        // What was done was done, whether anything was heard of it or not.
+        if let Some(asked) = &live.asked
+            && (live.audible || live.making.acts.count() > 0)
+        {
+            self.history.user_said(&asked.framed);
+            self.history.acted(live.making.acts.clone());
+        }
         if !live.audible {
             return Ok(());
         }
         let text = live.heard();
-        if let Some(asked) = &live.asked {
-            self.history.user_said(&asked.framed);
-        }
         if !live.passing {
             self.history.assistant_heard(&text, ending);
         }

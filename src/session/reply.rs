@@ -21,8 +21,11 @@ use super::engines::{Busy, Engines};
 use crate::{
     audio::{Hz24k, Pcm, SamplePos},
     fault::Fault,
-    llm::{ChatRequest, Delta, Usage},
-    telemetry::{Engine, Kind, Span, metrics},
+    llm::{Message, acts::Acts},
+    mind::{self, Doing, Question, Rules, Thought},
+    pii::Pii,
+    telemetry::{Engine, Span, metrics},
+    tools::Caller,
     tts::{Clause, Clauses, SpeakRequest},
     turn::Trouble,
 };
@@ -40,11 +43,26 @@ const CLAUSES: usize = 16;
 #[derive(Clone, Debug)]
 pub(super) enum Script {
     /// What the language model answers.
-    Ask(ChatRequest),
+    Ask(Box<Asking>),
     /// This text.
     Verbatim(String),
     /// One sentence of regret.
     Apology(Trouble),
+}
+
+/// A question.
+#[derive(Clone, Debug)]
+pub(super) struct Asking {
+    /// The conversation with the question at its end.
+    pub(super) messages: Vec<Message>,
+    /// The question as it was said.
+    pub(super) words: Pii<String>,
+    pub(super) caller: Caller,
+    /// Whether the user has said all.
+    pub(super) sure: watch::Receiver<bool>,
+    /// What is called for it.
+    pub(super) acts: Acts,
+    pub(super) rules: Rules,
 }
 
 /// A message of a reply to its session, on a channel of its own: with the reply its messages are gone.
@@ -58,6 +76,8 @@ pub(super) enum Spoken {
     Sound(Pcm<Hz24k>),
     /// Something was done, for traces.
     Step(Span),
+    /// What is done with tools.
+    Doing(Doing),
     /// Something failed; a sentence for people.
     Trouble(String),
     /// All was said.
@@ -110,7 +130,7 @@ impl Reply {
     async fn read(&self, script: Script, ready: mpsc::Sender<Ready>) -> Result<(), Gone> {
         let mut cutter = (self.voice.clauses)();
         let (text, kept) = match script {
-            Script::Ask(request) => match self.ask(request, &mut cutter, &ready).await? {
+            Script::Ask(asking) => match self.ask(*asking, &mut cutter, &ready).await? {
                 None => return Ok(()),
                 Some(trouble) => (apology(trouble).to_owned(), false),
             },
@@ -122,23 +142,28 @@ impl Reply {
         send(&ready, all, kept).await
     }
 
-    /// The model's answer to clauses; what went wrong, if anything did.
+    /// The answer to clauses; what went wrong, if anything did.
     async fn ask(
         &self,
-        request: ChatRequest,
+        asking: Asking,
         cutter: &mut Clauses,
         ready: &mpsc::Sender<Ready>,
     ) -> Result<Option<Trouble>, Gone> {
-        let (began, started) = (SystemTime::now(), Instant::now());
-        let mut deltas = self.engines.llm.chat(request);
-        let (mut said_anything, mut usage) = (false, None);
+        let question = Question {
+            messages: asking.messages,
+            words: asking.words.0,
+            caller: asking.caller,
+            sure: asking.sure,
+            acts: asking.acts,
+            rules: asking.rules,
+        };
+        let (llm, tools) = (self.engines.llm.clone(), self.engines.tools.clone());
+        let mut thoughts = mind::answer(llm, tools, question);
+        let mut said_anything = false;
         let mut first = true;
-        let span = info_span!("llm");
         let trouble = loop {
-            match deltas.next().instrument(span.clone()).await {
-                Some(Ok(Delta::Usage(cost))) => usage = Some(cost),
-                Some(Ok(Delta::Call(_))) => {} // nothing is offered yet
-                Some(Ok(Delta::Text(text))) => {
+            match thoughts.next().await {
+                Some(Ok(Thought::Text(text))) => {
                     if std::mem::take(&mut first) {
                         self.say(Spoken::FirstToken).await?;
                     }
@@ -146,6 +171,19 @@ impl Reply {
                     said_anything |= !clauses.is_empty();
                     send(ready, clauses, true).await?;
                 }
+                Some(Ok(Thought::Say { text, kept })) => {
+                    send(ready, whole(cutter, ""), true).await?;
+                    let clauses = whole(cutter, &text);
+                    said_anything |= !clauses.is_empty();
+                    send(ready, clauses, kept).await?;
+                }
+                Some(Ok(Thought::Doing(doing))) => {
+                    let rest = whole(cutter, "");
+                    said_anything |= !rest.is_empty();
+                    send(ready, rest, true).await?;
+                    self.say(Spoken::Doing(doing)).await?;
+                }
+                Some(Ok(Thought::Step(step))) => self.say(Spoken::Step(step)).await?,
                 Some(Err(error)) => {
                     warn!(%error, fault = ?error.fault(), "no (more) answer");
                     metrics().engine_error(Engine::Llm, error.fault());
@@ -155,11 +193,9 @@ impl Reply {
                 None => break None,
             }
         };
-        let took = started.elapsed();
         let rest = cutter.finish();
         said_anything |= !rest.is_empty();
         send(ready, rest, true).await?;
-        self.answered(began, took, usage, trouble).await?;
         if trouble.is_none() && !said_anything {
             let why = "the language model gave an empty answer; ask again, or try another model";
             warn!("the language model gave an empty answer");
@@ -167,33 +203,6 @@ impl Reply {
             return Ok(Some(Trouble::Failed(Fault::Internal)));
         }
         Ok(trouble)
-    }
-
-    /// The language model has ended, for the meters and for traces.
-    async fn answered(
-        &self,
-        began: SystemTime,
-        took: Duration,
-        usage: Option<Usage>,
-        trouble: Option<Trouble>,
-    ) -> Result<(), Gone> {
-        metrics().llm_answered(took, usage.map(|usage| (usage.input, usage.output)));
-        let (provider, model) = self.engines.llm.model();
-        let mut step = Span::new(format!("chat {model}"), began, began + took)
-            .named("gen_ai.operation.name", "chat")
-            .named("gen_ai.provider.name", provider)
-            .named("gen_ai.request.model", model);
-        step.kind = Kind::Client;
-        if let Some(usage) = usage {
-            step = step
-                .counted("gen_ai.usage.input_tokens", usage.input)
-                .counted("gen_ai.usage.output_tokens", usage.output);
-        }
-        step.failed = trouble.map(|trouble| match trouble {
-            Trouble::Failed(fault) => fault.name(),
-            Trouble::TooSlow => "timeout",
-        });
-        self.say(Spoken::Step(step)).await
     }
 
     /// Clauses to sound.
@@ -250,6 +259,18 @@ impl Reply {
     async fn say(&self, message: Spoken) -> Result<(), Gone> {
         self.out.send(message).await.map_err(|_| Gone)
     }
+}
+
+/// What `cutter` still has, and `text`, which is complete: more may be said behind it.
+fn whole(cutter: &mut Clauses, text: &str) -> Vec<Clause> {
+    let mut clauses = cutter.push(text);
+    clauses.extend(cutter.finish());
+    if let Some(last) = clauses.last_mut()
+        && !last.text.ends_with(char::is_whitespace)
+    {
+        last.text.push(' ');
+    }
+    clauses
 }
 
 async fn send(ready: &mpsc::Sender<Ready>, all: Vec<Clause>, kept: bool) -> Result<(), Gone> {

@@ -59,6 +59,8 @@ pub struct Settings {
     pub timezone: String,
     pub timezone_display: String,
     pub max_turns: usize,
+    /// Results of tools that the language model sees again, at least.
+    pub tool_cache_size: usize,
     pub wake_greetings: Vec<String>,
     pub wake_words: Vec<String>,
     pub wake_threshold: f32,
@@ -223,6 +225,7 @@ impl Reader<'_> {
             timezone: self.text("timezone"),
             timezone_display: self.text("timezone_display"),
             max_turns: self.whole("max_turns") as usize,
+            tool_cache_size: self.whole("tool_cache_size") as usize,
             wake_greetings: self.list("wake_greetings"),
             wake_words: self.wake_words(),
             wake_threshold: self.number("wake_word_threshold") as f32,

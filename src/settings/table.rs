@@ -359,9 +359,9 @@ pub const ROWS: &[Row] = &[
         "TOOL_CACHE_SIZE",
         Kind::Int(0, 10),
         "3",
-        "Results of tools that the language model sees again in the next turns. Kept for the tools that are to come.",
+        "Calls of tools whose results the language model sees again in the next turns, at least; from twice as many on the oldest are dropped.",
     )
-    .taking_effect(Applies::AtOnce),
+    .taking_effect(Applies::NextTurn),
     row(
         "wake_word_enabled",
         "CAAL_WAKE_WORD_ENABLED",

@@ -145,6 +145,7 @@ pub struct Metrics {
     tokens: Histograms<1>,
     operations: Histogram,
     requests: Histograms<3>,
+    tools: Histograms<1>,
     active: Gauge,
     refusals: Arc<Refusals>,
 }
@@ -193,6 +194,7 @@ impl Metrics {
             tokens: Family::new_with_constructor(tokens as fn() -> Histogram),
             operations: Histogram::new(OPERATION),
             requests: Family::new_with_constructor(request as fn() -> Histogram),
+            tools: Family::new_with_constructor(request as fn() -> Histogram),
             active: Gauge::default(),
             refusals: Arc::default(),
         };
@@ -323,6 +325,12 @@ impl Metrics {
             self.operations.clone(),
         );
         registry.register_with_unit(
+            "caal_tool_duration",
+            "Calls of tools, by how they ended (ok, wrong: the language model called what is none, or the fault)",
+            Unit::Seconds,
+            self.tools.clone(),
+        );
+        registry.register_with_unit(
             "http_server_request_duration",
             "HTTP requests up to the answer's head; http_route is empty for what is at no route",
             Unit::Seconds,
@@ -439,6 +447,14 @@ impl Metrics {
                 .get_or_create(&[label("gen_ai_token_type", kind)]);
             usage.observe(f64::from(count));
         }
+    }
+
+    /// A tool was called: how it ended (`ok`, `wrong` for a call that could not be one, or a fault).
+    pub fn tool_called(&self, outcome: &'static str, took: Duration) {
+        let labels = [label("outcome", outcome)];
+        self.tools
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
     }
 
     /// A request has come, and is answered when what is given back is dropped.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use super::{Caller, Outcome, Tool, ToolError};
 use crate::llm::ToolSpec;
@@ -19,7 +20,11 @@ pub struct Shelf {
 
 /// See the module's text. Clones are the same.
 #[derive(Clone)]
-pub struct Toolbox(Arc<watch::Sender<Held>>);
+pub struct Toolbox {
+    held: Arc<watch::Sender<Held>>,
+    /// Calls that are brought to their end.
+    under_way: TaskTracker,
+}
 
 #[derive(Clone, Default)]
 struct Held {
@@ -31,7 +36,10 @@ struct Held {
 
 impl Default for Toolbox {
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(Held::default())))
+        Self {
+            held: Arc::new(watch::Sender::new(Held::default())),
+            under_way: TaskTracker::new(),
+        }
     }
 }
 
@@ -39,7 +47,7 @@ impl Toolbox {
     /// What is on the shelf `name` from now on; nothing, where `tools` is empty. A shelf keeps its place, so
     /// that what the language model has read of those before it stays the same.
     pub fn put(&self, name: &str, tools: Vec<Arc<dyn Tool>>) {
-        self.0.send_if_modified(|held| {
+        self.held.send_if_modified(|held| {
             match held.shelves.iter_mut().find(|shelf| shelf.name == name) {
                 Some(shelf) if same(&shelf.tools, &tools) => {
                     shelf.tools = tools; // the same for a model; they may have another connection
@@ -57,19 +65,30 @@ impl Toolbox {
         });
     }
 
+    /// Has `call` brought to its end, whoever drops what waits for it. It has a deadline of its own.
+    pub fn see_through(&self, call: impl Future<Output = ()> + Send + 'static) {
+        self.under_way.spawn(call);
+    }
+
+    /// Waits for what is being brought to its end; nothing may be begun afterwards.
+    pub async fn end(&self) {
+        self.under_way.close();
+        self.under_way.wait().await;
+    }
+
     /// All tools, each name once.
     pub fn all(&self) -> Arc<[Arc<dyn Tool>]> {
-        self.0.borrow().all.clone()
+        self.held.borrow().all.clone()
     }
 
     /// The tools by shelf, by their own names.
     pub fn shelves(&self) -> Vec<Shelf> {
-        self.0.borrow().shelves.clone()
+        self.held.borrow().shelves.clone()
     }
 
     /// Resolves once the tools are others than now.
     pub async fn changed(&self) {
-        let mut watching = self.0.subscribe();
+        let mut watching = self.held.subscribe();
         // Our own sender lives as long as `self`.
         let _ = watching.changed().await;
     }

@@ -13,6 +13,7 @@ use caal::{
     pii::Pii,
     session::{Answered, Engines, Load, Marks, TurnTimings},
     telemetry::Outcome,
+    tools::Toolbox,
     turn::{ReplyId, TurnId},
 };
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -366,6 +367,7 @@ async fn a_voice_speaks_and_a_wake_word_is_heard() {
         stt: app::stt(&settings, || Ok(runtime.clone())).unwrap(),
         llm: app::llm(&settings).await.unwrap().llm,
         tts: app::tts(&settings, &runtime).unwrap(),
+        tools: Toolbox::default(),
         load: Load::default(),
     };
     let app = app::App::with(settings.as_ref().clone(), runtime, engines);

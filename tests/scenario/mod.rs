@@ -4,6 +4,7 @@
 mod manner;
 mod rooms;
 mod support;
+mod tools;
 
 use std::{
     io::Write,

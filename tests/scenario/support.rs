@@ -16,11 +16,13 @@ use caal::{
     engine::EngineError,
     llm::{ChatRequest, Delta, Llm, LlmError, Message, history::Limits},
     local::file::{self, Answer, Options, Speed},
+    mind::Rules,
     session::{
         Answered, Clock, Ear, EarConfig, EarModels, Effect, Engines, Load, Manners, SessionConfig,
         Setting, WakeSource, Watch,
     },
     stt::{Language, Stt, SttError, TranscribeRequest, Transcript},
+    tools::Toolbox,
     tts::{Clauses, SpeakRequest, Tts, TtsError, Voice, dictionary::Dictionary},
     turn::{Activation, Duplex, TurnConfig},
     vad::{SpeechModel, VadError},
@@ -52,10 +54,14 @@ pub(crate) struct Story {
     /// How sure the judge is that a pause is the end.
     pub(crate) complete: Option<f32>,
     pub(crate) answer: &'static str,
+    /// What the language model writes to the first requests instead.
+    pub(crate) script: Vec<Vec<Delta>>,
     /// Sound per character of spoken text.
     pub(crate) per_letter: Duration,
     /// Shared with other stories: the same engines.
     pub(crate) load: Load,
+    /// What the language model may call.
+    pub(crate) tools: Toolbox,
     /// Interim words are part of the log.
     pub(crate) hearing: bool,
     requests: Arc<Mutex<Vec<ChatRequest>>>,
@@ -161,8 +167,10 @@ impl Story {
             tts: Behaviour::After(ms(150)),
             complete: Some(0.9),
             answer: "It is noon. ",
+            script: Vec::new(),
             per_letter: ms(60),
             load: Load::default(),
+            tools: Toolbox::default(),
             hearing: false,
             requests: Arc::default(),
             spoken: Arc::default(),
@@ -221,6 +229,7 @@ impl Story {
             tts: Arc::new(FakeTts {
                 story: self.clone(),
             }),
+            tools: self.tools.clone(),
             load: self.load.clone(),
         }
     }
@@ -239,6 +248,8 @@ impl Story {
             system: self.system.clone(),
             frame: Arc::new(str::to_owned),
             history: Limits::default(),
+            mind: Rules::default(),
+            place: String::new(),
             voice: String::new(),
             speed: 1.0,
             clauses: Arc::new(|| Clauses::new(Dictionary::default())),
@@ -346,6 +357,7 @@ impl Watch for Log {
                 let stages: Vec<_> = t.stages().map(|(n, ms)| format!("{n} {ms}")).collect();
                 format!("took {:?}: {}", t.total_ms, stages.join(" "))
             }
+            Effect::Doing(doing) => format!("tools: {doing:?}"),
             Effect::Trouble(why) => format!("trouble: {why}"),
         };
         self.lines
@@ -497,6 +509,15 @@ impl Llm for FakeLlm {
             }
         };
         let mut wait = delay;
+        let asked = self.story.requests.lock().unwrap().len();
+        if let Some(script) = self.story.script.get(asked - 1) {
+            let deltas: Vec<_> = script.iter().cloned().map(Ok).collect();
+            let deltas = stream::once(async move {
+                sleep(delay).await;
+                stream::iter(deltas)
+            });
+            return deltas.flatten().boxed();
+        }
         stream::iter(self.story.answer.split_inclusive(' '))
             .then(move |word| {
                 let wait = std::mem::replace(&mut wait, ms(20));

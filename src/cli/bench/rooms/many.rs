@@ -50,6 +50,7 @@ use crate::{
     },
     session::{Engines, Load},
     settings::{LlmProvider, Settings},
+    tools::Toolbox,
 };
 
 /// The wake word of these rooms: the one of which most recordings are to be had.
@@ -92,6 +93,7 @@ impl House {
             stt: Arc::new(Known),
             llm: app::llm(&settings).await?.llm,
             tts: Arc::new(Prepared(Arc::new(voice))),
+            tools: Toolbox::default(),
             load: Load::default(),
         };
         let runtime = app::runtime(&settings)?;

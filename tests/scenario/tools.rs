@@ -1,0 +1,299 @@
+//! Whole conversations in which the language model calls tools.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use caal::{
+    llm::{Delta, Message, ToolCall, ToolSpec},
+    tools::{Caller, Outcome, Tool, ToolError, Toolbox},
+};
+use futures_util::{FutureExt as _, future::BoxFuture};
+use serde_json::{Map, Value, json};
+use tokio::time::sleep;
+
+use super::support::{Behaviour, Story, Told, ms};
+
+/// A lamp, say.
+#[derive(Clone)]
+struct Fake {
+    spec: Arc<ToolSpec>,
+    takes: Duration,
+    end: Result<Outcome, ToolError>,
+    changes: bool,
+    begun: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+}
+
+impl Tool for Fake {
+    fn spec(&self) -> &Arc<ToolSpec> {
+        &self.spec
+    }
+
+    fn changes(&self) -> bool {
+        self.changes
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    fn call(
+        &self,
+        _: Map<String, Value>,
+        _: &Caller,
+    ) -> BoxFuture<'static, Result<Outcome, ToolError>> {
+        let fake = self.clone();
+        async move {
+            fake.begun.fetch_add(1, Ordering::SeqCst);
+            sleep(fake.takes).await;
+            fake.ended.fetch_add(1, Ordering::SeqCst);
+            fake.end
+        }
+        .boxed()
+    }
+}
+
+fn tool(name: &str, takes: u64, end: Result<Outcome, ToolError>) -> Fake {
+    Fake {
+        spec: Arc::new(ToolSpec {
+            name: name.to_owned(),
+            description: "A lamp.".to_owned(),
+            parameters: json!({
+                "type": "object",
+                "properties": {"on": {"type": "boolean"}},
+                "required": ["on"],
+            }),
+        }),
+        takes: ms(takes),
+        end,
+        changes: true,
+        begun: Arc::default(),
+        ended: Arc::default(),
+    }
+}
+
+fn call(name: &str, on: Value) -> Delta {
+    Delta::Call(ToolCall {
+        id: format!("id_{name}_{on}"),
+        name: name.to_owned(),
+        arguments: json!({ "on": on }),
+    })
+}
+
+fn text(text: &str) -> Delta {
+    Delta::Text(text.to_owned())
+}
+
+fn with(story: Story, fakes: &[&Fake], script: Vec<Vec<Delta>>) -> Story {
+    let toolbox = Toolbox::default();
+    let tools = fakes
+        .iter()
+        .map(|fake| Arc::new((*fake).clone()) as Arc<dyn Tool>);
+    toolbox.put("own", tools.collect());
+    story.with(|story| {
+        story.tools = toolbox;
+        story.script = script;
+    })
+}
+
+/// The contents of the results that the model saw in its request number `n`.
+fn results(told: &Told, n: usize) -> Vec<String> {
+    let messages = told.requests[n].messages.iter();
+    messages
+        .filter_map(|message| match message {
+            Message::Result { content, .. } => Some(content.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_before_a_call_is_spoken_and_what_the_tool_brought_is_told_by_the_model() {
+    let lamp = tool("lamp", 200, Ok(Outcome::of("It is on now.")));
+    let story = Story::new()
+        .says(0, 1_000, "turn on the lamp")
+        .says(9_000, 10_000, "thanks");
+    let script = vec![
+        vec![text("I will do that. "), call("lamp", json!("true"))],
+        vec![text("The lamp is on. ")],
+    ];
+    let told = with(story, &[&lamp], script).play().await;
+    told.has("saying: I will do that.")
+        .has("tools: [Running, \"lamp\"]")
+        .has("tools: [Complete, \"lamp\"]")
+        .has("saying: The lamp is on.")
+        .has("said: I will do that. The lamp is on.");
+    assert_eq!(lamp.ended.load(Ordering::SeqCst), 1);
+    assert_eq!(results(&told, 1), ["It is on now."]);
+    // Byte for byte: what was read for one request is the beginning of the next.
+    for (one, next) in [(0, 1), (1, 2)] {
+        let (one, next) = (&told.requests[one], &told.requests[next]);
+        assert_eq!(one.tools, next.tools);
+        assert_eq!(one.messages[..], next.messages[..one.messages.len()]);
+    }
+    let words = |m: &Message| matches!(m, Message::Assistant(text) if text.starts_with("I will"));
+    assert!(told.requests[2].messages.iter().any(words));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_a_tool_is_spoken_as_it_is_and_the_model_is_not_asked_again() {
+    let lamp = tool("lamp", 200, Ok(Outcome::said("The lamp shines.")));
+    let story = Story::new().says(0, 1_000, "turn on the lamp");
+    let told = with(story, &[&lamp], vec![vec![call("lamp", json!(true))]])
+        .play()
+        .await;
+    told.has("said: The lamp shines.");
+    assert_eq!(told.requests.len(), 1, "{}", told.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_more_was_wished_the_model_goes_on_behind_a_message() {
+    let lamp = tool("lamp", 200, Ok(Outcome::said("The lamp shines.")));
+    let fan = tool("fan", 200, Ok(Outcome::said("The fan turns.")));
+    let story = Story::new().says(0, 1_000, "turn on the lamp and then the fan");
+    let script = vec![
+        vec![call("lamp", json!(true))],
+        vec![call("fan", json!(true))],
+        vec![],
+    ];
+    let told = with(story, &[&lamp, &fan], script).play().await;
+    told.has("said: The lamp shines. The fan turns.");
+    assert_eq!(told.count("saying:"), 2, "{}", told.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_says_that_it_takes_a_moment_and_it_is_no_part_of_the_answer() {
+    let lamp = tool("lamp", 3_000, Ok(Outcome::said("The lamp shines.")));
+    let story = Story::new().says(0, 1_000, "turn on the lamp");
+    let told = with(story, &[&lamp], vec![vec![call("lamp", json!(true))]])
+        .play()
+        .await;
+    assert_eq!(told.count("saying:"), 2, "{}", told.text());
+    let filled = told.at("saying:") - told.at("tools: [Running");
+    assert!((1_000..1_100).contains(&filled), "{}", told.text());
+    told.has("said: The lamp shines.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_one_answer_are_made_side_by_side_and_the_same_only_once() {
+    let lamp = tool("lamp", 800, Ok(Outcome::of("on")));
+    let fan = tool("fan", 800, Ok(Outcome::of("off")));
+    let story = Story::new().says(0, 1_000, "lamp on, fan off");
+    let script = vec![
+        vec![
+            call("lamp", json!(true)),
+            call("fan", json!(false)),
+            call("lamp", json!(true)),
+        ],
+        vec![text("Both are done. ")],
+    ];
+    let told = with(story, &[&lamp, &fan], script).play().await;
+    assert_eq!(lamp.begun.load(Ordering::SeqCst), 1);
+    let took = told.at("tools: [Complete") - told.at("tools: [Running");
+    assert!(took < 1_000, "{}", told.text());
+    assert_eq!(results(&told, 1), ["on", "off"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_was_begun_is_brought_to_its_end_when_the_user_speaks_over_it() {
+    let lamp = tool("lamp", 4_000, Ok(Outcome::of("It is on now.")));
+    let story = Story::new()
+        .says(0, 1_000, "turn on the lamp")
+        .says(3_500, 4_500, "wait a moment")
+        .says(12_000, 13_000, "is it on");
+    let script = vec![
+        vec![
+            text("I will do that for you now. "),
+            call("lamp", json!(true)),
+        ],
+        vec![text("I wait. ")],
+        vec![text("It is. ")],
+    ];
+    let told = with(story, &[&lamp], script).play().await;
+    assert_eq!(lamp.begun.load(Ordering::SeqCst), 1);
+    assert_eq!(lamp.ended.load(Ordering::SeqCst), 1, "{}", told.text());
+    let last = told.requests.len() - 1;
+    assert_eq!(results(&told, last), ["It is on now."], "{}", told.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_changed_for_a_question_that_may_not_be_over() {
+    let lamp = tool("lamp", 100, Ok(Outcome::said("The lamp shines.")));
+    let mut sky = tool("sky", 100, Ok(Outcome::of("blue")));
+    sky.changes = false;
+    // A long pause in the sentence: the answer is made in advance, and thrown away.
+    let story = Story::new()
+        .says(0, 1_000, "turn on the lamp")
+        .says(2_200, 3_200, "in the morning")
+        .with(|story| {
+            story.complete = Some(0.2);
+            story.stt = Behaviour::After(ms(50));
+            story.llm = Behaviour::After(ms(50));
+        });
+    let both = vec![call("lamp", json!(true)), call("sky", json!(true))];
+    let script = vec![both.clone(), both, vec![text("Done so. ")]];
+    let told = with(story, &[&lamp, &sky], script).play().await;
+    assert_eq!(told.count("user:"), 1, "{}", told.text());
+    assert!(told.requests.len() >= 2, "an answer was made in advance");
+    assert_eq!(lamp.begun.load(Ordering::SeqCst), 1, "{}", told.text());
+    assert_eq!(sky.begun.load(Ordering::SeqCst), 2, "{}", told.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_call_is_told_to_the_model_once_and_then_to_the_user() {
+    let lamp = tool("lamp", 100, Ok(Outcome::said("The lamp shines.")));
+    let story = || Story::new().says(0, 1_000, "turn on the lamp");
+    let wrong = vec![call("lamp", json!("blue"))];
+    let right = vec![call("lamp", json!(true))];
+    let script = vec![wrong.clone(), right];
+    let told = with(story(), &[&lamp], script).play().await;
+    assert!(
+        results(&told, 1)[0].contains("on: "),
+        "{:?}",
+        results(&told, 1)
+    );
+    told.has("said: The lamp shines.");
+
+    let unknown = vec![call("lantern", json!(true))];
+    let told = with(story(), &[&lamp], vec![wrong, unknown]).play().await;
+    assert_eq!(told.requests.len(), 2);
+    told.has("saying: Sorry, I could not work out how to do that.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_fails_or_hangs_is_told_to_the_model_and_by_it_or_else_as_it_is() {
+    let why = "The lamp does not answer. Look whether it has power.";
+    let broken = tool("lamp", 100, Err(ToolError::Unreachable(why.to_owned())));
+    let hangs = tool("fan", 60_000, Ok(Outcome::of("on")));
+    let story = || Story::new().says(0, 1_000, "turn it on");
+    let script = vec![
+        vec![call("lamp", json!(true))],
+        vec![text("It has no power, I think. ")],
+    ];
+    let told = with(story(), &[&broken], script).play().await;
+    told.has("tools: [Failed").has("said: It has no power");
+    assert_eq!(results(&told, 1), [format!("Error: {why}")]);
+
+    let silent = vec![vec![call("lamp", json!(true))], vec![]];
+    let told = with(story(), &[&broken], silent).play().await;
+    told.has("said: The lamp does not answer. Look whether it has power.");
+
+    let script = vec![vec![call("fan", json!(true))], vec![]];
+    let told = with(story(), &[&hangs], script).play().await;
+    told.has("fan gave no answer in 5 seconds.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_calls_for_ever_comes_to_an_end() {
+    let lamp = tool("lamp", 10, Ok(Outcome::of("on")));
+    let story = Story::new().says(0, 1_000, "turn it on");
+    let calls = vec![vec![call("lamp", json!(true))]; 40];
+    let told = with(story, &[&lamp], calls).play().await;
+    assert_eq!(told.requests.len(), 6, "five rounds and an answer");
+    told.has("saying: Sorry, I could not work out how to do that.");
+}
