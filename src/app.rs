@@ -2,6 +2,7 @@
 //! Turns settings into running engines.
 
 mod answering;
+mod chat;
 mod following;
 mod house;
 mod judge;

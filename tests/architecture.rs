@@ -38,13 +38,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "audio", "turn", "wake", "vad", "endpoint", "stt", "llm", "tts", "tools", "mind",
         ],
     ),
-    ("local", &["audio", "endpoint", "session", "turn"]),
+    ("local", &["audio", "endpoint", "mind", "session", "turn"]),
     ("rtc", &["audio"]), // no speech, no model
-    ("room", &["audio", "rtc", "session", "turn"]),
+    ("room", &["audio", "mind", "rtc", "session", "turn"]),
     ("wizard", &[]),
     (
         "http",
-        &["models", "room", "rtc", "session", "settings", "wizard"],
+        &[
+            "mind", "models", "room", "rtc", "session", "settings", "wizard",
+        ],
     ),
     ("app", &["*"]),
     ("cli", &["*"]),
@@ -80,6 +82,8 @@ const PURE: &[&str] = &[
     "stt/whisper/decode.rs",
     "stt/whisper/quantize.rs",
     "stt/whisper/speech.rs",
+    "mind/arguments.rs",
+    "llm/acts.rs",
     "llm/history.rs",
     "llm/prompt.rs",
     "llm/stream.rs",

@@ -146,7 +146,7 @@ pub(super) fn config(
             Arc::new(move |words| prompt::user_message(words, &now(&settings)))
         },
         history: history_limits(settings),
-        mind: mind::Rules::default(),
+        mind: mind_rules(settings),
         place: String::new(),
         voice: settings.voice.clone(),
         speed: settings.speed,
@@ -164,6 +164,15 @@ pub(super) fn config(
         },
         clock: Clock::Runtime,
     })
+}
+
+/// How answers are made.
+pub(super) fn mind_rules(settings: &Settings) -> mind::Rules {
+    mind::Rules {
+        rounds: settings.tool_rounds,
+        fillers: settings.tool_fillers,
+        fast: settings.fast_path,
+    }
 }
 
 /// What decides about the language model; with the same, it need not be exchanged.
@@ -433,7 +442,8 @@ mod tests {
         let mut spoken = clauses.push("Nguyen is here. ");
         spoken.extend(clauses.finish());
         format!(
-            "{turn:?} {wake:?} {:?} {:?} {:?} {} {:?} {} {} {spoken:?} {:?} {} {:?} {}",
+            "{turn:?} {wake:?} {:?} {:?} {:?} {:?} {} {:?} {} {} {spoken:?} {:?} {} {:?} {}",
+            told.mind,
             told.endpoint,
             told.language,
             told.hints,

@@ -11,10 +11,13 @@ use tracing::{info, warn};
 use super::{
     App, Store, VOICE_MODEL,
     answering::{warming, who_answers},
+    chat::Chats,
     trial, wake_folders,
 };
 use crate::{
-    http::{House, Listening, Prewarm, Say, SayError, TryError},
+    http::{
+        Chat, ChatError, ChatQuestion, Chatting, House, Listening, Prewarm, Say, SayError, TryError,
+    },
     llm::{
         choice::Answering,
         ollama::{Ollama, OllamaConfig},
@@ -32,6 +35,7 @@ pub fn house(settings: Live) -> Arc<OurHouse> {
         settings,
         app: OnceLock::new(),
         prewarming: Mutex::default(),
+        chats: Chats::default(),
     })
 }
 
@@ -42,6 +46,8 @@ pub struct OurHouse {
     app: OnceLock<Arc<App>>,
     /// One at a time.
     prewarming: Mutex<JoinSet<()>>,
+    /// Conversations in writing.
+    chats: Chats,
 }
 
 impl OurHouse {
@@ -88,6 +94,24 @@ impl House for OurHouse {
             trial::say(&app, &settings, say).await
         }
         .boxed()
+    }
+
+    fn chat(&self, question: ChatQuestion) -> BoxFuture<'static, Result<Chatting, ChatError>> {
+        let (app, chats) = (self.app.get().cloned(), self.chats.clone());
+        async move {
+            let app = app.ok_or(ChatError::Loading)?;
+            let settings = app.settings();
+            Ok(chats.ask(&app, &settings, question).await)
+        }
+        .boxed()
+    }
+
+    fn chats(&self) -> Vec<Chat> {
+        self.chats.list()
+    }
+
+    fn forget_chat(&self, id: &str) -> bool {
+        self.chats.forget(id)
     }
 
     fn listen(

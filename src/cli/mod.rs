@@ -2,6 +2,7 @@
 
 mod agent;
 pub mod bench;
+mod chat;
 mod doctor;
 mod doors;
 mod failure;
@@ -88,6 +89,8 @@ pub enum Command {
     Agent(agent::Args),
     /// Hold a spoken conversation through microphone and loudspeakers, or through files.
     Talk(talk::Args),
+    /// Hold a conversation in writing with the server of this machine.
+    Chat(chat::Args),
     /// Speak a text into a WAV file.
     Say(say::Args),
     /// Write down what is said in a WAV file.
@@ -160,6 +163,7 @@ impl Cli {
             Command::Agent(args) => agent::run(args, settings, live).await,
             Command::Talk(args) => converse(args, settings, live).await,
             Command::Doctor(args) => doctor::run(args, settings).await,
+            Command::Chat(args) => chat::run(args, settings).await,
             Command::Say(args) => say::run(args, settings).await,
             Command::Transcribe(args) => transcribe::run(args, settings).await,
             Command::Wake(args) => {

@@ -13,14 +13,14 @@ pub use api::{Screens, not_found};
 pub use connection::{Place, Rooms};
 pub use own::{Fetched, Panel, Part, PartState, Progress};
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::post};
-use futures_util::future::BoxFuture;
+use futures_util::{future::BoxFuture, stream::BoxStream};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::{fault::Fault, room::Desk, rtc::join::Server, settings::Live};
+use crate::{fault::Fault, mind::Doing, pii::Pii, room::Desk, rtc::join::Server, settings::Live};
 
 /// Where the server stands on its way to answering. One whose models cannot be loaded ends with the
 /// reason, so there is no state for that.
@@ -83,12 +83,70 @@ pub trait House: Send + Sync {
     /// does a conversation that needs the voice.
     fn say(&self, say: Say) -> BoxFuture<'static, Result<Vec<u8>, SayError>>;
 
+    /// Answers a question in writing. Dropping the answer stops it; what was written of it is remembered.
+    fn chat(&self, question: ChatQuestion) -> BoxFuture<'static, Result<Chatting, ChatError>>;
+
+    /// The conversations in writing, the last used first.
+    fn chats(&self) -> Vec<Chat>;
+
+    /// Forgets one of them; whether there was one of this name.
+    fn forget_chat(&self, id: &str) -> bool;
+
     /// Something that listens for a wake word in sound of `rate_hz`, outside of any conversation.
     fn listen(
         &self,
         word: String,
         rate_hz: u32,
     ) -> BoxFuture<'static, Result<Box<dyn Listening>, TryError>>;
+}
+
+/// A question in writing.
+#[derive(Clone, Debug)]
+pub struct ChatQuestion {
+    /// The conversation; none for a new one, or the last.
+    pub chat: Option<String>,
+    /// Where none is named: go on with the last.
+    pub go_on: bool,
+    /// The question.
+    pub text: Pii<String>,
+}
+
+/// An answer in writing, on its way.
+pub struct Chatting {
+    /// The conversation.
+    pub id: String,
+    /// The answer; after a failure no more comes.
+    pub pieces: BoxStream<'static, ChatPiece>,
+}
+
+/// A piece of an answer in writing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChatPiece {
+    /// Its next characters.
+    Text(String),
+    /// What is done with tools.
+    Doing(Doing),
+    /// There is no more; why, for people.
+    Failed(String),
+}
+
+/// A conversation in writing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chat {
+    /// Its name.
+    pub id: String,
+    /// When a question was last asked in it.
+    pub used_at: SystemTime,
+    /// Questions so far.
+    pub questions: u64,
+}
+
+/// Why there is no answer in writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChatError {
+    /// The language model is not loaded yet.
+    #[error("the models are being loaded")]
+    Loading,
 }
 
 /// What is to be said, and by whom.
@@ -255,6 +313,15 @@ fn test_state(readiness: watch::Receiver<Readiness>) -> State {
         }
         fn prewarm(&self) -> Prewarm {
             Prewarm::Skipped("nobody is at home")
+        }
+        fn chat(&self, _: ChatQuestion) -> BoxFuture<'static, Result<Chatting, ChatError>> {
+            async { Err(ChatError::Loading) }.boxed()
+        }
+        fn chats(&self) -> Vec<Chat> {
+            Vec::new()
+        }
+        fn forget_chat(&self, _: &str) -> bool {
+            false
         }
         fn say(&self, _: Say) -> BoxFuture<'static, Result<Vec<u8>, SayError>> {
             async { Err(SayError::Loading) }.boxed()

@@ -60,6 +60,8 @@ pub struct Rules {
     pub rounds: usize,
     /// Whether something is said while tools take long.
     pub fillers: bool,
+    /// Whether plain commands are done without the language model.
+    pub fast: bool,
 }
 
 impl Default for Rules {
@@ -67,6 +69,7 @@ impl Default for Rules {
         Self {
             rounds: 5,
             fillers: true,
+            fast: true,
         }
     }
 }

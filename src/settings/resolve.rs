@@ -59,6 +59,12 @@ pub struct Settings {
     pub timezone: String,
     pub timezone_display: String,
     pub max_turns: usize,
+    /// How often tools may be called for one question.
+    pub tool_rounds: usize,
+    /// Whether something is said while tools take long.
+    pub tool_fillers: bool,
+    /// Whether plain commands are done without the language model.
+    pub fast_path: bool,
     /// Results of tools that the language model sees again, at least.
     pub tool_cache_size: usize,
     pub wake_greetings: Vec<String>,
@@ -225,6 +231,9 @@ impl Reader<'_> {
             timezone: self.text("timezone"),
             timezone_display: self.text("timezone_display"),
             max_turns: self.whole("max_turns") as usize,
+            tool_rounds: self.whole("tool_rounds") as usize,
+            tool_fillers: self.flag("tool_fillers"),
+            fast_path: self.flag("fast_path"),
             tool_cache_size: self.whole("tool_cache_size") as usize,
             wake_greetings: self.list("wake_greetings"),
             wake_words: self.wake_words(),

@@ -683,6 +683,30 @@ pub const ROWS: &[Row] = &[
     )
     .taking_effect(Applies::AtOnce),
     row(
+        "tool_rounds",
+        "CAAL_TOOL_ROUNDS",
+        Kind::Int(1, 20),
+        "5",
+        "How often tools may be called for one question, one after the other.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "tool_fillers",
+        "CAAL_TOOL_FILLERS",
+        Kind::Bool,
+        "true",
+        "Whether something is said (\"One moment.\") where tools take longer than a second.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "fast_path",
+        "CAAL_FAST_PATH",
+        Kind::Bool,
+        "true",
+        "Whether plain commands (\"turn on the lamp\", \"set a timer for five minutes\") are done at once, without the language model. See [tools.md](tools.md).",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
         "otlp_endpoint",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         Kind::OptionalUrl,

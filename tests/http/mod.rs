@@ -1,6 +1,7 @@
 //! CAAL's HTTP API as its clients meet it: the bodies of its contract, the promises it broke, and its own
 //! description held against the running server. Without a socket where that will do.
 
+mod chat;
 mod golden;
 mod guard;
 mod own;

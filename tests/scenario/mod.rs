@@ -3,7 +3,7 @@
 
 mod manner;
 mod rooms;
-mod support;
+pub(crate) mod support;
 mod tools;
 
 use std::{

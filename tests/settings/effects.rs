@@ -122,7 +122,7 @@ fn every_setting_is_read_by_somebody_or_says_that_it_is_kept_for_later() {
     }
     // Others that are kept for later are read by the wizard at least; these have no reader at all.
     later.sort_unstable();
-    assert_eq!(later, ["tool_cache_size", "tts_voice_piper"]);
+    assert_eq!(later, ["tts_voice_piper"]);
 }
 
 #[test]

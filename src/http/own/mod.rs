@@ -2,6 +2,7 @@
 //! what the page's panel shows and does (past turns, events, downloads, trying a voice or a wake word).
 //! Their errors are problem JSON. Each is written down in `api`'s list, so that it is in the document, too.
 
+mod chat;
 mod downloads;
 mod events;
 mod hear;
@@ -93,6 +94,7 @@ pub(super) fn write_down(api: &mut Api) {
     downloads::write_down(api);
     hear::write_down(api);
     meter::write_down(api);
+    chat::write_down(api);
 }
 
 /// `value` as the answer.

@@ -23,7 +23,7 @@ pub(in crate::http) struct Problem {
     /// What is wrong and what to do, for people.
     detail: String,
     /// For programs: bad_request, invalid, forbidden, not_found, method_not_allowed, too_long, conflict,
-    /// busy, loading, no_room or internal.
+    /// busy, loading, no_room, no_answer or internal.
     code: &'static str,
     /// With `invalid`: what is wrong with which field.
     fields: BTreeMap<&'static str, String>,

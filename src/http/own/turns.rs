@@ -99,7 +99,7 @@ impl From<Past> for Turn {
 }
 
 /// RFC 3339 in UTC, to the millisecond.
-fn calendar(at: SystemTime) -> String {
+pub(super) fn calendar(at: SystemTime) -> String {
     let at = jiff::Timestamp::try_from(at).unwrap_or_default();
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }

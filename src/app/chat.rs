@@ -1,0 +1,219 @@
+//! Conversations in writing: the same language model, tools and prompt as by voice, without ears and voice.
+//! Each has its history; one question of it is answered at a time.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use tokio::sync::{OwnedMutexGuard, watch};
+use tracing::warn;
+
+use super::{App, history_limits, now, system_prompt};
+use crate::{
+    http::{Chat, ChatPiece, ChatQuestion, Chatting},
+    llm::{
+        LlmError,
+        acts::Acts,
+        history::{Conversation, Ending},
+        prompt,
+    },
+    mind::{self, Question, Rules, Thought},
+    settings::Settings,
+    tools::Caller,
+};
+
+/// Chats that are remembered; the one that was used longest ago is forgotten for a new one.
+const KEPT: usize = 100;
+
+/// See the module's text. Clones are the same.
+#[derive(Clone, Default)]
+pub(super) struct Chats(Arc<Mutex<Vec<Known>>>);
+
+struct Known {
+    id: String,
+    used_at: SystemTime,
+    questions: u64,
+    talk: Arc<tokio::sync::Mutex<Conversation>>,
+}
+
+impl Chats {
+    /// All of them, the last used first.
+    pub(super) fn list(&self) -> Vec<Chat> {
+        let mut chats: Vec<Chat> = self
+            .known()
+            .iter()
+            .map(|known| Chat {
+                id: known.id.clone(),
+                used_at: known.used_at,
+                questions: known.questions,
+            })
+            .collect();
+        chats.sort_by_key(|chat| std::cmp::Reverse(chat.used_at));
+        chats
+    }
+
+    /// Whether there was one of this name. An answer under way is written to its end, for nobody's memory.
+    pub(super) fn forget(&self, id: &str) -> bool {
+        let mut known = self.known();
+        let before = known.len();
+        known.retain(|chat| chat.id != id);
+        known.len() < before
+    }
+
+    /// Answers `question`. Dropping the answer stops it; what was written of it stays in the history.
+    pub(super) async fn ask(
+        &self,
+        app: &App,
+        settings: &Settings,
+        question: ChatQuestion,
+    ) -> Chatting {
+        let (id, talk) = self.open(&question, settings);
+        let mut talk = talk.lock_owned().await;
+        talk.limit(history_limits(settings));
+        let words = question.text.0;
+        let framed = prompt::user_message(&words, &now(settings));
+        let mut asked = talk.clone();
+        asked.user_said(&framed);
+        let acts = Acts::default();
+        let engines = app.engines();
+        let question = Question {
+            messages: asked.request(&system_prompt(settings)).messages,
+            words,
+            caller: Caller::default(),
+            sure: watch::channel(true).1,
+            acts: acts.clone(),
+            rules: Rules {
+                fillers: false, // they can be seen to take a moment
+                ..super::following::mind_rules(settings)
+            },
+        };
+        let answering = Answering {
+            thoughts: mind::answer(engines.llm.clone(), engines.tools.clone(), question),
+            talk,
+            framed,
+            acts,
+            written: String::new(),
+            ending: Ending::Interrupted,
+        };
+        let pieces = stream::unfold(answering, |mut answering| async move {
+            Some((answering.next().await?, answering))
+        });
+        Chatting {
+            id,
+            pieces: pieces.boxed(),
+        }
+    }
+
+    /// The chat that is meant, or a new one.
+    fn open(
+        &self,
+        question: &ChatQuestion,
+        settings: &Settings,
+    ) -> (String, Arc<tokio::sync::Mutex<Conversation>>) {
+        let mut chats = self.known();
+        let meant = match &question.chat {
+            Some(id) => chats.iter().position(|chat| chat.id == *id),
+            None if question.go_on => {
+                let last = chats
+                    .iter()
+                    .enumerate()
+                    .max_by_key(|(_, chat)| chat.used_at);
+                last.map(|(at, _)| at)
+            }
+            None => None,
+        };
+        if let Some(chat) = meant.map(|at| &mut chats[at]) {
+            chat.used_at = SystemTime::now();
+            chat.questions += 1;
+            return (chat.id.clone(), chat.talk.clone());
+        }
+        let id = match &question.chat {
+            Some(id) => id.clone(),
+            None => format!("{:016x}", RandomState::new().hash_one(chats.len())),
+        };
+        if chats.len() >= KEPT {
+            let oldest = chats
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, chat)| chat.used_at);
+            if let Some((at, _)) = oldest {
+                chats.remove(at);
+            }
+        }
+        let talk = Conversation::new(history_limits(settings));
+        let talk = Arc::new(tokio::sync::Mutex::new(talk));
+        chats.push(Known {
+            id: id.clone(),
+            used_at: SystemTime::now(),
+            questions: 1,
+            talk: talk.clone(),
+        });
+        (id, talk)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Vec<Known>> {
+        // Nothing in there can be left half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An answer on its way. However it ends, what was written of it goes into the history.
+struct Answering {
+    thoughts: BoxStream<'static, Result<Thought, LlmError>>,
+    talk: OwnedMutexGuard<Conversation>,
+    framed: String,
+    acts: Acts,
+    written: String,
+    ending: Ending,
+}
+
+impl Answering {
+    async fn next(&mut self) -> Option<ChatPiece> {
+        loop {
+            return Some(match self.thoughts.next().await {
+                Some(Ok(Thought::Text(text))) => {
+                    self.written.push_str(&text);
+                    ChatPiece::Text(text)
+                }
+                Some(Ok(Thought::Say { text, kept })) => {
+                    let gap = match self.written.is_empty() || self.written.ends_with(' ') {
+                        true => "",
+                        false => " ",
+                    };
+                    let text = format!("{gap}{} ", text.trim());
+                    if kept {
+                        self.written.push_str(&text);
+                    }
+                    ChatPiece::Text(text)
+                }
+                Some(Ok(Thought::Doing(doing))) => ChatPiece::Doing(doing),
+                Some(Ok(Thought::Step(_))) => continue,
+                Some(Err(error)) => {
+                    warn!(%error, fault = ?error.fault(), "no (more) answer to what was written");
+                    ChatPiece::Failed(error.to_string())
+                }
+                None => {
+                    self.ending = Ending::Complete;
+                    return None;
+                }
+            });
+        }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if self.written.trim().is_empty() && self.acts.count() == 0 {
+            return;
+        }
+        self.talk.user_said(&self.framed);
+        self.talk.acted(self.acts.clone());
+        self.talk.assistant_heard(&self.written, self.ending);
+    }
+}
