@@ -3,7 +3,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::Router;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
@@ -12,7 +15,7 @@ use crate::{
     rtc::{
         Inviter, Link,
         endpoint::{Endpoint, Keys, Options},
-        join::{Server, Worker, WorkerConfig},
+        join::{Server, Standing, Worker, WorkerConfig},
     },
     settings::Settings,
 };
@@ -36,6 +39,8 @@ pub(super) struct Doors {
     pub(super) signalling: Option<(TcpListener, Router)>,
     /// The LiveKit server whose rooms they are; none where they are our own.
     pub(super) server: Option<Server>,
+    /// Whether that server gives us its rooms; none where they are our own.
+    pub(super) standing: Option<watch::Receiver<Standing>>,
     /// For people: where rooms are.
     pub(super) sentence: String,
     door: Door,
@@ -90,6 +95,7 @@ impl Doors {
             },
             signalling: Some((listener, endpoint.router())),
             server: None,
+            standing: None,
             sentence: format!(
                 "Rooms: this server is the room; LiveKit clients connect to port {port}"
             ),
@@ -120,6 +126,7 @@ impl Doors {
             },
             signalling: None,
             server: Some(server),
+            standing: Some(worker.standing()),
             sentence: format!("Rooms: those of the LiveKit server at {url}"),
             door: Door::Server(Box::new(worker)),
         })

@@ -37,6 +37,7 @@ use crate::{
     },
     models::{Role, Store},
     room::{self, Desk},
+    rtc::join::Standing,
     session::{Effect, Setting, Turns, Watch},
     settings::{Live, Settings},
     telemetry,
@@ -108,6 +109,7 @@ enum Part {
     Http(std::io::Result<()>),
     Rooms(Result<(), Failure>),
     Lobby,
+    Standing,
     Settings,
     Local(Result<(), DeviceError>),
 }
@@ -206,6 +208,7 @@ pub(super) async fn run(
         tasks.spawn(answer(listener, router.clone()));
     }
     let rooms_sentence = doors.sentence.clone();
+    let standing = doors.standing.take();
     let drained_rooms = settings.livekit_url.is_some();
     let (links, rooms) = doors.run(stop.clone());
     tasks.spawn(async move { Part::Rooms(rooms.await) });
@@ -255,8 +258,21 @@ pub(super) async fn run(
         }
         let parts = state.parts(&app);
         panel.progress.tell("ears", PartState::Ready, None);
-        let sentence = Some(rooms_sentence.clone());
-        panel.progress.tell("rooms", PartState::Ready, sentence);
+        match standing {
+            None => {
+                let sentence = Some(rooms_sentence.clone());
+                panel.progress.tell("rooms", PartState::Ready, sentence);
+            }
+            Some(standing) => {
+                let (progress, sentence) = (panel.progress.clone(), rooms_sentence.clone());
+                let stop = stop.clone();
+                tasks.spawn(async move {
+                    let telling = tell_of_rooms(standing, progress, sentence);
+                    stop.run_until_cancelled(telling).await;
+                    Part::Standing
+                });
+            }
+        }
         readiness.send_replace(Readiness::Ready(parts));
         info!(seconds = started.elapsed().as_secs_f32(), "ready");
         // For whoever started it. A server goes on when nobody reads that.
@@ -507,6 +523,26 @@ impl Watched {
     }
 }
 
+/// Tells whether a LiveKit server gives us its rooms, as long as it can be known.
+async fn tell_of_rooms(
+    mut standing: watch::Receiver<Standing>,
+    progress: Progress,
+    sentence: String,
+) {
+    loop {
+        let (state, detail) = match &*standing.borrow_and_update() {
+            Standing::Connecting => (PartState::Loading, None),
+            Standing::Registered => (PartState::Ready, Some(sentence.clone())),
+            Standing::Away(why) => (PartState::Failed, Some(why.clone())),
+        };
+        progress.tell("rooms", state, detail);
+        if standing.changed().await.is_err() {
+            // The worker has ended; why, its own end tells.
+            return std::future::pending().await;
+        }
+    }
+}
+
 /// Why the local conversation has ended; the end of anything else is an error.
 fn why_ended(ended: Result<Part, JoinError>) -> Result<String, Failure> {
     match ended {
@@ -520,7 +556,7 @@ fn why_ended(ended: Result<Part, JoinError>) -> Result<String, Failure> {
         Ok(Part::Settings) => Err(Failure::internal(
             "the settings are not followed any more; see the log and start caal again",
         )),
-        Ok(Part::Rooms(Ok(())) | Part::Lobby) => Err(Failure::internal(
+        Ok(Part::Rooms(Ok(())) | Part::Lobby | Part::Standing) => Err(Failure::internal(
             "the rooms ended unexpectedly; see the log and start caal again",
         )),
         Ok(Part::Local(Err(error))) => Ok(error.to_string()),

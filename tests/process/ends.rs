@@ -327,3 +327,35 @@ pub(super) fn get(address: &str, path: &str) -> String {
     stream.read_to_string(&mut answer).expect("text");
     answer
 }
+
+#[cfg(feature = "embedded-llm")]
+#[test]
+fn a_server_whose_livekit_server_is_not_there_is_not_ready_and_says_why() {
+    let mut server = server(
+        &[],
+        &[
+            ("LIVEKIT_URL", "ws://127.0.0.1:9"),
+            ("LIVEKIT_API_KEY", "devkey"),
+            (
+                "LIVEKIT_API_SECRET",
+                "a-secret-that-is-long-enough-for-this",
+            ),
+        ],
+    );
+    let address = address(&mut server).expect("it starts all the same");
+    let told = (0..100).map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        get(&address, "/ready")
+    });
+    let mut told = told.skip_while(|ready| !ready.contains("no line to the LiveKit server"));
+    let ready = told.next().expect("it says so within ten seconds");
+    assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
+    assert!(ready.contains(r#""status":"no_rooms""#), "{ready}");
+    assert!(
+        ready.contains(r#"{"name":"rooms","state":"failed""#),
+        "{ready}"
+    );
+    assert!(!ready.contains("a-secret-that"), "{ready}");
+    assert!(get(&address, "/health").starts_with("HTTP/1.1 200"));
+    drains(server);
+}

@@ -110,7 +110,8 @@ impl Progress {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[schemars(rename = "Ready")]
 pub(super) struct Standing {
-    /// `ready`, or `loading`, `missing` (models have to be fetched), `draining` (asked to stop).
+    /// `ready`, or `loading`, `missing` (models have to be fetched), `no_rooms` (the LiveKit server gives it
+    /// none), `draining` (asked to stop).
     status: &'static str,
     /// Which engine does what; only when ready.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,6 +128,7 @@ impl Standing {
         let Told { mut parts, missing } = state.panel.progress.0.borrow().clone();
         let readiness = state.readiness.borrow().clone();
         let status = match &readiness {
+            Readiness::Ready(_) if away(&parts) => "no_rooms",
             Readiness::Ready(_) => "ready",
             Readiness::Draining => "draining",
             Readiness::Loading if missing.is_empty() => "loading",
@@ -174,6 +176,12 @@ impl Standing {
             _ => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
+}
+
+/// Whether nobody can come into a room.
+fn away(parts: &[Part]) -> bool {
+    let mut rooms = parts.iter().filter(|part| part.name == "rooms");
+    rooms.any(|part| part.state != PartState::Ready)
 }
 
 pub(super) fn write_down(api: &mut Api) {

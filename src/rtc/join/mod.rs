@@ -25,7 +25,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 pub use room::Room;
 pub use token::{SendError, Server};
-pub use worker::{Worker, WorkerConfig};
+pub use worker::{Standing, Worker, WorkerConfig};
 
 use super::audio::AudioError;
 use crate::fault::Fault;

@@ -16,7 +16,7 @@ use livekit_protocol::{
 };
 use prost::Message as _;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{interval, sleep, sleep_until},
 };
@@ -75,12 +75,24 @@ pub struct WorkerConfig {
     pub drain_for: Duration,
 }
 
+/// Whether a worker is given rooms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has not been at the server yet.
+    Connecting,
+    /// It is registered at the server.
+    Registered,
+    /// It is not, at the moment; why, for people. It tries again by itself.
+    Away(String),
+}
+
 /// A worker.
 #[derive(Debug)]
 pub struct Worker {
     config: WorkerConfig,
     folder: Folder,
     links: mpsc::Sender<Link>,
+    standing: watch::Sender<Standing>,
     drain: CancellationToken,
     drain_by: Option<Instant>,
     desk: Desk,
@@ -116,6 +128,7 @@ impl Worker {
         let worker = Self {
             folder,
             links,
+            standing: watch::Sender::new(Standing::Connecting),
             drain: CancellationToken::new(),
             drain_by: None,
             desk: Desk::new(config.capacity),
@@ -124,6 +137,11 @@ impl Worker {
             config,
         };
         Ok((worker, given))
+    }
+
+    /// Whether it is given rooms, as it changes.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
     }
 
     /// When cancelled, the worker takes no more jobs, lets its rooms go on for a while, leaves them and
@@ -172,6 +190,9 @@ impl Worker {
             };
             let wait = backoff.next(dice());
             tracing::warn!(why, ?wait, "no line to the LiveKit server; trying again");
+            let server = self.config.server.url();
+            let why = format!("no line to the LiveKit server at {server} ({why}); trying again");
+            self.standing.send_replace(Standing::Away(why));
             if self.meanwhile(sleep(wait)).await.is_none() {
                 return Ok(());
             }
@@ -260,6 +281,7 @@ impl Worker {
                     server = info.version,
                     "registered at the LiveKit server"
                 );
+                self.standing.send_replace(Standing::Registered);
                 Ok(())
             }
             Said::Availability(request) => {
