@@ -176,6 +176,10 @@ async fn ready_tells_every_part_and_what_is_missing() {
         ..Parts::default()
     };
     caal.readiness.send_replace(Readiness::Ready(engines));
+    let away = caal.ask("GET", "/ready", None, "").await;
+    assert_eq!(away.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(away.json()["status"], "no_rooms", "nobody can come in yet");
+    progress.tell("rooms", PartState::Ready, None);
     let report = caal.get("/ready").await;
     assert_eq!(report["status"], "ready");
     assert_eq!(report["engines"]["tts"], "Kokoro");
