@@ -113,6 +113,8 @@ const PURE: &[&str] = &[
     "rtc/join/mend.rs",
     "rtc/join/packets.rs",
     "rtc/join/roster.rs",
+    "tools/fast",
+    "tools/spoken.rs",
 ];
 
 /// Words of the runtime, the machine and the outside world.

@@ -1,6 +1,8 @@
 //! What the assistant can do beside talking: the [`Tool`] port, and the [`Toolbox`] that holds what is
 //! there at the moment. One file or folder per source of tools.
 
+pub mod fast;
+mod spoken;
 mod toolbox;
 
 pub use toolbox::{Shelf, Toolbox};
