@@ -172,6 +172,7 @@ pub(super) fn mind_rules(settings: &Settings) -> mind::Rules {
         rounds: settings.tool_rounds,
         fillers: settings.tool_fillers,
         fast: settings.fast_path,
+        zone: settings.timezone.clone(),
     }
 }
 

@@ -42,6 +42,11 @@ impl Acts {
         }
     }
 
+    /// `round` was no good, and is as if it had not been: nothing was done.
+    pub fn undo(&self, round: usize) {
+        self.rounds().truncate(round);
+    }
+
     /// All of it as the model gets it, oldest first.
     pub fn messages(&self) -> Vec<Message> {
         let mut messages = Vec::new();

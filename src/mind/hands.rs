@@ -45,6 +45,8 @@ pub(super) struct Done {
     pub(super) problem: Option<String>,
     /// The call itself was wrong.
     pub(super) wrong: bool,
+    /// The tool would not have it so.
+    pub(super) refused: bool,
     /// For traces.
     pub(super) step: Span,
 }
@@ -164,6 +166,7 @@ impl Note {
                     say,
                     problem: None,
                     wrong: false,
+                    refused: false,
                     step: self.step(took),
                 }
             }
@@ -180,6 +183,7 @@ impl Note {
                     say: None,
                     problem: Some(why),
                     wrong: false,
+                    refused: matches!(error, ToolError::Refused(_)),
                     step,
                 }
             }
@@ -198,6 +202,7 @@ impl Note {
             say: None,
             problem: Some("Sorry, I could not work out how to do that.".to_owned()),
             wrong: true,
+            refused: false,
             step,
         }
     }

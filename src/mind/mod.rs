@@ -32,7 +32,10 @@ use self::hands::{Done, Hands};
 use crate::{
     llm::{ChatRequest, Delta, Llm, LlmError, Message, ToolCall, ToolSpec, Usage, acts::Acts},
     telemetry::{Kind, Span, metrics},
-    tools::{Caller, Tool, Toolbox},
+    tools::{
+        Caller, Tool, Toolbox,
+        fast::{self, Now, Plan},
+    },
 };
 
 /// How long tools may take before somebody says that it takes a moment.
@@ -62,6 +65,8 @@ pub struct Rules {
     pub fillers: bool,
     /// Whether plain commands are done without the language model.
     pub fast: bool,
+    /// The user's time zone by its IANA name; empty for this machine's.
+    pub zone: String,
 }
 
 impl Default for Rules {
@@ -70,6 +75,7 @@ impl Default for Rules {
             rounds: 5,
             fillers: true,
             fast: true,
+            zone: String::new(),
         }
     }
 }
@@ -213,7 +219,11 @@ impl Thinking {
         if !specs.is_empty() {
             told_of_tools(&mut messages);
         }
+        if self.fast(&tools).await? {
+            return Ok(());
+        }
         let before = messages.len();
+        messages.extend(self.question.acts.messages()); // what was done fast, and the model is to tell
         let mut wrong = 0;
         let mut last = None;
         for round in 0..=self.question.rules.rounds {
@@ -244,6 +254,68 @@ impl Thinking {
         warn!("the language model calls tools and comes to no end");
         self.say("Sorry, I could not work out how to do that.", false)
             .await
+    }
+
+    /// Does a plain command without the language model. False where it is none, or the tool does not take it
+    /// so: then the language model decides.
+    async fn fast(&self, tools: &[Arc<dyn Tool>]) -> Result<bool, Gone> {
+        let Question {
+            rules, words, acts, ..
+        } = &self.question;
+        let plan = match rules.fast {
+            true => fast::understand(words, now(&rules.zone)),
+            false => None,
+        };
+        let Some(plan) = plan else {
+            return Ok(false);
+        };
+        if plan.tool == Plan::STOP {
+            self.say("Okay.", true).await?;
+            return Ok(true);
+        }
+        if !tools.iter().any(|tool| tool.spec().name == plan.tool) {
+            return Ok(false);
+        }
+        let call = ToolCall {
+            id: "call_fast".to_owned(),
+            name: plan.tool.to_owned(),
+            arguments: Value::Object(plan.arguments),
+        };
+        let calls = [call];
+        let round = acts.begin("", &calls);
+        self.doing(Progress::Running, &shown(&calls)).await?;
+        let done = self.all_of(&self.hands(tools, round), &calls).await?;
+        let Some(done) = done.into_iter().next() else {
+            return Ok(false);
+        };
+        let progress = match done.problem {
+            Some(_) => Progress::Failed,
+            None => Progress::Complete,
+        };
+        self.doing(progress, &shown(&calls)).await?;
+        if done.wrong || done.refused {
+            acts.undo(round);
+            return Ok(false);
+        }
+        self.tell(Ok(Thought::Step(done.step))).await?;
+        match done.problem.or(done.say) {
+            Some(text) => {
+                self.say(&text, true).await?;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    fn hands<'a>(&'a self, tools: &'a [Arc<dyn Tool>], round: usize) -> Hands<'a> {
+        Hands {
+            tools,
+            toolbox: &self.tools,
+            caller: &self.question.caller,
+            sure: &self.question.sure,
+            acts: &self.question.acts,
+            round,
+        }
     }
 
     /// The language model's next words, said as they come, and its calls.
@@ -311,25 +383,12 @@ impl Thinking {
         tools: &[Arc<dyn Tool>],
         last: &mut Option<String>,
     ) -> Result<Acted, Gone> {
-        let Question {
-            acts, caller, sure, ..
-        } = &self.question;
+        let acts = &self.question.acts;
         let calls = once_each(&wrote.calls);
         let round = acts.begin(&wrote.text, &calls);
-        let shown: Vec<(String, Value)> = calls
-            .iter()
-            .map(|call| (call.name.clone(), call.arguments.clone()))
-            .collect();
+        let shown = shown(&calls);
         self.doing(Progress::Running, &shown).await?;
-        let hands = Hands {
-            tools,
-            toolbox: &self.tools,
-            caller,
-            sure,
-            acts,
-            round,
-        };
-        let done = self.all_of(&hands, &calls).await?;
+        let done = self.all_of(&self.hands(tools, round), &calls).await?;
         let failed = done.iter().any(|done| done.problem.is_some());
         let progress = match failed {
             true => Progress::Failed,
@@ -410,6 +469,30 @@ fn told_of_tools(messages: &mut Vec<Message>) {
         }
         _ => messages.insert(0, Message::System(WITH_TOOLS.to_owned())),
     }
+}
+
+/// Names and arguments.
+fn shown(calls: &[ToolCall]) -> Vec<(String, Value)> {
+    let shown = calls.iter();
+    shown
+        .map(|call| (call.name.clone(), call.arguments.clone()))
+        .collect()
+}
+
+/// What the clock and the calendar say where the user is.
+fn now(zone: &str) -> Option<Now> {
+    let here = jiff::Zoned::now();
+    let now = match zone {
+        "" => here,
+        zone => here.in_tz(zone).ok()?,
+    };
+    Some(Now {
+        year: now.year(),
+        month: u8::try_from(now.month()).ok()?,
+        day: u8::try_from(now.day()).ok()?,
+        hour: u8::try_from(now.hour()).ok()?,
+        minute: u8::try_from(now.minute()).ok()?,
+    })
 }
 
 /// Small models call the same twice at once.

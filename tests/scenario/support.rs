@@ -62,6 +62,8 @@ pub(crate) struct Story {
     pub(crate) load: Load,
     /// What the language model may call.
     pub(crate) tools: Toolbox,
+    /// How answers are made; all by the language model, unless the story is about that.
+    pub(crate) mind: Rules,
     /// Interim words are part of the log.
     pub(crate) hearing: bool,
     requests: Arc<Mutex<Vec<ChatRequest>>>,
@@ -171,6 +173,10 @@ impl Story {
             per_letter: ms(60),
             load: Load::default(),
             tools: Toolbox::default(),
+            mind: Rules {
+                fast: false,
+                ..Rules::default()
+            },
             hearing: false,
             requests: Arc::default(),
             spoken: Arc::default(),
@@ -248,7 +254,7 @@ impl Story {
             system: self.system.clone(),
             frame: Arc::new(str::to_owned),
             history: Limits::default(),
-            mind: Rules::default(),
+            mind: self.mind.clone(),
             place: String::new(),
             voice: String::new(),
             speed: 1.0,

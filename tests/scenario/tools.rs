@@ -297,3 +297,57 @@ async fn a_model_that_calls_for_ever_comes_to_an_end() {
     assert_eq!(told.requests.len(), 6, "five rounds and an answer");
     told.has("saying: Sorry, I could not work out how to do that.");
 }
+
+/// What Home Assistant's tool would be.
+fn hass(end: Result<Outcome, ToolError>) -> Fake {
+    let mut hass = tool("hass_control", 300, end);
+    hass.spec = Arc::new(ToolSpec {
+        name: "hass_control".to_owned(),
+        description: String::new(),
+        parameters: json!({
+            "type": "object",
+            "properties": {"action": {"type": "string"}, "target": {"type": "string"}},
+            "required": ["action", "target"],
+        }),
+    });
+    hass
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_command_is_done_without_the_language_model_which_hears_of_it_afterwards() {
+    let lamp = hass(Ok(Outcome::said("The office lamp is on.")));
+    let story = Story::new()
+        .says(0, 1_000, "turn on the office lamp")
+        .says(6_000, 7_000, "why is the sky blue")
+        .with(|story| story.mind.fast = true);
+    let told = with(story, &[&lamp], Vec::new()).play().await;
+    told.has("tools: [Running, \"hass_control\"]")
+        .has("said: The office lamp is on.")
+        .has("said: It is noon.");
+    assert_eq!(told.requests.len(), 1, "{}", told.text());
+    assert_eq!(results(&told, 0), ["The office lamp is on."]);
+    let took = told.at("saying: The office") - told.at("user: turn on");
+    assert!(took <= 301, "only the tool itself: {}", told.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_tool_does_not_take_from_the_fast_path_is_the_language_models() {
+    let refuses = ToolError::Refused("There is no office lamp.".to_owned());
+    let lamp = hass(Err(refuses));
+    let story = || {
+        Story::new()
+            .says(0, 1_000, "turn on the office lamp")
+            .with(|story| story.mind.fast = true)
+    };
+    let told = with(story(), &[&lamp], Vec::new()).play().await;
+    told.has("said: It is noon.");
+    assert!(results(&told, 0).is_empty(), "nothing was done");
+    // Nor what no tool is for.
+    let told = with(story(), &[], Vec::new()).play().await;
+    told.has("said: It is noon.");
+    // But that it cannot be reached is told at once.
+    let away = ToolError::Unreachable("Home Assistant does not answer.".to_owned());
+    let told = with(story(), &[&hass(Err(away))], Vec::new()).play().await;
+    told.has("said: Home Assistant does not answer.");
+    assert!(told.requests.is_empty());
+}
