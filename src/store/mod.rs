@@ -4,8 +4,11 @@
 //! One thread of its own has the file; what is to be done comes to it over a queue, in order. A change whose
 //! future resolved is on the disk: neither a killed process nor a lost mains supply takes it back.
 
+pub mod conversations;
 mod open;
 mod schema;
+
+pub use conversations::Conversations;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
