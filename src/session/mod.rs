@@ -58,7 +58,7 @@ use crate::{
     clock::At,
     endpoint::{EndpointConfig, EndpointError, TurnEndModel},
     fault::Fault,
-    llm::history::{Conversation, Ending, Limits},
+    llm::history::{self, Conversation, Ending, Limits},
     pii::Pii,
     stt::{Language, SttError, Transcript},
     telemetry::{self, Interruption, Outcome, Span, metrics},
@@ -197,6 +197,12 @@ impl Session {
             recognised: None,
             stop,
         }
+    }
+
+    /// Goes on from what was said before, oldest first.
+    pub fn remembering(mut self, past: Vec<history::Past>) -> Self {
+        self.history.restore(past);
+        self
     }
 
     /// Runs until `stop` is cancelled, `events` ends, or the room no longer takes `effects`.
