@@ -95,6 +95,7 @@ const PURE: &[&str] = &[
     "room/caption.rs",
     "room/mix.rs",
     "room/topics.rs",
+    "tools/memory/matching.rs",
     "rtc/audio",
     "rtc/pacing.rs",
     "rtc/peer/again.rs",

@@ -16,6 +16,7 @@ use crate::{
         conversations::{Exchange, Remembered, Rules},
     },
     telemetry::Outcome,
+    tools::memory::Memory,
 };
 
 /// How often what is old is looked for: a day's words are gone an hour after their time at the latest, also
@@ -32,6 +33,8 @@ pub struct Keeping {
     pub store: Result<Store, StoreError>,
     /// What was said.
     pub conversations: Conversations,
+    /// What was to be remembered.
+    pub memory: Memory,
 }
 
 impl Keeping {
@@ -39,11 +42,11 @@ impl Keeping {
     /// everything else goes on; [`Keeping::remark`] says why.
     pub async fn open(live: &Live) -> Self {
         let store = Store::open(&live.current().data_dir).await;
-        Self::with(store, live)
+        Self::with(store, live).await
     }
 
     /// The same with a file that is open.
-    pub fn with(store: Result<Store, StoreError>, live: &Live) -> Self {
+    pub async fn with(store: Result<Store, StoreError>, live: &Live) -> Self {
         let asked = live.clone();
         let rules = move || {
             let settings = asked.current();
@@ -53,8 +56,11 @@ impl Keeping {
                 retention: settings.conversation_retention,
             }
         };
+        let asked = live.clone();
+        let enabled = move || asked.current().memory_enabled;
         Self {
             conversations: Conversations::new(store.clone(), rules),
+            memory: Memory::open(store.clone(), enabled).await,
             store,
         }
     }
@@ -80,19 +86,23 @@ impl Keeping {
         remembered.into_iter().map(past).collect()
     }
 
-    /// Deletes what is too old, now and every hour. Never ends; dropping it stops it.
-    pub async fn sweep(&self) {
+    /// Deletes what is too old, now and every hour, and takes over what other processes change. Never ends;
+    /// dropping it stops it.
+    pub async fn tend(&self) {
         if self.store.is_err() {
             return std::future::pending().await;
         }
-        loop {
-            match self.conversations.sweep().await {
-                Ok(0) => {}
-                Ok(messages) => info!(messages, "old words were deleted"),
-                Err(error) => warn!("what is old was not deleted: {error}"),
+        let sweeping = async {
+            loop {
+                match self.conversations.sweep().await {
+                    Ok(0) => {}
+                    Ok(messages) => info!(messages, "old words were deleted"),
+                    Err(error) => warn!("what is old was not deleted: {error}"),
+                }
+                tokio::time::sleep(SWEEP).await;
             }
-            tokio::time::sleep(SWEEP).await;
-        }
+        };
+        tokio::join!(sweeping, self.memory.follow());
     }
 
     /// Waits until what was said last is on the disk, a moment at most.
@@ -113,6 +123,7 @@ impl Default for Keeping {
         Self {
             store: Err(StoreError::Stopped),
             conversations: Conversations::default(),
+            memory: Memory::default(),
         }
     }
 }

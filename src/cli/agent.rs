@@ -57,7 +57,7 @@ pub(super) async fn run(args: Args, settings: Settings, live: Live) -> Result<Ex
     let host = app::rooms(&app)?;
     keeping.follow(&host.turns);
     let following = async {
-        tokio::join!(live.follow(), app.follow(&live), keeping.sweep());
+        tokio::join!(live.follow(), app.follow(&live), keeping.tend());
     };
     tokio::pin!(following);
     let stop = CancellationToken::new();

@@ -250,7 +250,7 @@ pub(super) async fn run(
             let keeping = keeping.clone();
             async move {
                 let following =
-                    async { tokio::join!(live.follow(), app.follow(&live), keeping.sweep()) };
+                    async { tokio::join!(live.follow(), app.follow(&live), keeping.tend()) };
                 stop.run_until_cancelled(following).await;
                 Part::Settings
             }
