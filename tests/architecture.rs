@@ -44,7 +44,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("wizard", &[]),
     (
         "http",
-        &["models", "room", "rtc", "session", "settings", "wizard"],
+        // What is kept and remembered is shown to its owner.
+        &[
+            "models", "room", "rtc", "session", "settings", "wizard", "store", "tools",
+        ],
     ),
     ("app", &["*"]),
     ("cli", &["*"]),

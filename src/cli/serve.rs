@@ -150,8 +150,9 @@ pub(super) async fn run(
         let live = live.clone();
         move || live.current().keep_turn_words
     };
-    let panel = Panel::new(Turns::new(keeps_words));
     let keeping = Keeping::open(&live).await;
+    let panel = Panel::new(Turns::new(keeps_words))
+        .keeping(keeping.conversations.clone(), keeping.memory.clone());
     if let Some(remark) = keeping.remark() {
         warn!("{remark}");
     }

@@ -48,7 +48,7 @@ const VK_AGENT: [(&str, &str); 7] = [
 /// What our own page asks beside them.
 const OURS: [(&str, &str); 2] = [("get", "/settings/table"), ("post", "/settings/unset")];
 /// Our own, and the status of what they answer where all is well.
-const OWN: [(&str, &str, &str); 10] = [
+const OWN: [(&str, &str, &str); 22] = [
     ("get", "/ready", "200"),
     ("get", "/metrics", "200"),
     ("get", "/api/turns", "200"),
@@ -59,6 +59,18 @@ const OWN: [(&str, &str, &str); 10] = [
     ("delete", "/api/downloads", "204"),
     ("post", "/api/voices/{voice}/preview", "200"),
     ("get", "/api/wake-words/{name}/try", "101"),
+    ("get", "/conversations", "200"),
+    ("delete", "/conversations", "200"),
+    ("get", "/conversations/export", "200"),
+    ("get", "/conversations/{id}", "200"),
+    ("delete", "/conversations/{id}", "204"),
+    ("get", "/memory", "200"),
+    ("post", "/memory", "200"),
+    ("delete", "/memory", "204"),
+    ("get", "/memory/{key}", "200"),
+    ("delete", "/memory/{key}", "204"),
+    ("get", "/facts", "200"),
+    ("delete", "/facts/{id}", "204"),
 ];
 
 #[tokio::test]
