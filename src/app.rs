@@ -6,6 +6,7 @@ mod chat;
 mod following;
 mod house;
 mod judge;
+mod keeping;
 mod lacking;
 mod trial;
 
@@ -13,6 +14,7 @@ pub use answering::{Answers, Chosen, llm, who_answers};
 pub use following::Place;
 pub use house::{OurHouse, house};
 pub use judge::judge;
+pub use keeping::Keeping;
 pub use lacking::lacking;
 
 use std::{
@@ -74,6 +76,8 @@ pub struct App {
     /// The same of the first language model alone.
     first_turned: Option<watch::Receiver<Turned>>,
     ears: Ears,
+    /// What outlives it.
+    keeping: Keeping,
     /// What goes on after the start; ends with the app.
     _warming: JoinSet<()>,
 }
@@ -170,6 +174,7 @@ impl App {
             turned: watch::Sender::new(Turned::First),
             first_turned: None,
             ears: Ears::default(),
+            keeping: Keeping::default(),
             _warming: JoinSet::new(),
         }
     }
@@ -200,7 +205,7 @@ impl App {
         &self.engines
     }
 
-    /// What one conversation needs in `place`. It follows the settings while [`App::follow`] runs. Blocks
+    /// What one conversation needs in `place`, without a memory of others ([`Keeping::past`]). It follows the settings while [`App::follow`] runs. Blocks
     /// while models of the ear are loaded, for the first one.
     ///
     /// # Errors
@@ -227,6 +232,7 @@ impl App {
                 },
             ),
             manners: Some(manners),
+            past: Vec::new(),
         })
     }
 }
@@ -295,12 +301,14 @@ pub fn rooms(app: &Arc<App>) -> Result<room::Host, Failure> {
     };
     let (maker, sleeper) = (app.clone(), app.clone());
     Ok(room::Host {
-        setting: Arc::new(move || {
-            let app = maker.clone();
+        setting: Arc::new(move |room| {
+            let (app, room) = (maker.clone(), room.to_owned());
             async move {
+                let past = app.keeping.past(&room).await;
                 let loading = tokio::task::spawn_blocking(move || app.conversation(Place::Room));
                 match loading.await {
-                    Ok(setting) => setting.map_err(|failure| failure.to_string()),
+                    Ok(Ok(setting)) => Ok(Setting { past, ..setting }),
+                    Ok(Err(failure)) => Err(failure.to_string()),
                     Err(ended) => Err(format!(
                         "the thread that loads the models of an ear {}; see the log",
                         telemetry::ended(&ended)

@@ -44,8 +44,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("wizard", &[]),
     (
         "http",
+        // What is kept and remembered is shown to its owner.
         &[
-            "mind", "models", "room", "rtc", "session", "settings", "wizard",
+            "mind", "models", "room", "rtc", "session", "settings", "wizard", "store", "tools",
         ],
     ),
     ("app", &["*"]),
@@ -99,6 +100,7 @@ const PURE: &[&str] = &[
     "room/caption.rs",
     "room/mix.rs",
     "room/topics.rs",
+    "tools/memory/matching.rs",
     "rtc/audio",
     "rtc/pacing.rs",
     "rtc/peer/again.rs",

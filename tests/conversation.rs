@@ -144,6 +144,7 @@ async fn talk(sound: &Pcm<Hz16k>, duplex: Duplex, word: Option<&str>, echo: f32)
             EarConfig::default(),
         ),
         manners: None,
+        past: Vec::new(),
     };
     let mut log = Log::default();
     let options = Options {

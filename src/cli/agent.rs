@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ExitCode, Failure, StopSignals, doors, out::remark};
 use crate::{
-    app::{self, App},
+    app::{self, App, Keeping},
     room,
     rtc::{Closed, Identity, join::Room},
     settings::{Live, Settings},
@@ -40,7 +40,12 @@ pub(super) async fn run(args: Args, settings: Settings, live: Live) -> Result<Ex
     let name = args.room.unwrap_or_else(|| settings.livekit_room.clone());
     let agent_name = settings.livekit_agent_name.clone();
     remark("caal: loading the models…");
-    let app = Arc::new(App::build(settings).await?);
+    let keeping = Keeping::open(&live).await;
+    if let Some(why) = keeping.remark() {
+        remark(format_args!("caal: {why}"));
+    }
+    let app = App::build(settings).await?;
+    let app = Arc::new(app.keeping(keeping.clone()));
     remark(format_args!("caal: {}", app.greeting()));
     let us = identity(&name, &agent_name);
     let (link, line) = Room::direct(&server, &name, us, &agent_name)?;
@@ -50,8 +55,9 @@ pub(super) async fn run(args: Args, settings: Settings, live: Live) -> Result<Ex
         .map_err(|_| Failure::internal("the room found no seat"))?;
     drop(links);
     let host = app::rooms(&app)?;
+    keeping.follow(&host.turns);
     let following = async {
-        tokio::join!(live.follow(), app.follow(&live));
+        tokio::join!(live.follow(), app.follow(&live), keeping.tend());
     };
     tokio::pin!(following);
     let stop = CancellationToken::new();
@@ -72,7 +78,7 @@ pub(super) async fn run(args: Args, settings: Settings, live: Live) -> Result<Ex
             biased;
             () = signals.next() => {
                 if asked {
-                    return result;
+                    break;
                 }
                 asked = true;
                 remark("caal: leaving; once more to stop at once");
@@ -80,12 +86,14 @@ pub(super) async fn run(args: Args, settings: Settings, live: Live) -> Result<Ex
             }
             () = &mut following => unreachable!("neither ends"),
             ended = tasks.join_next() => match ended {
-                None => return result,
+                None => break,
                 Some(Ok(Some(Closed::Lost(why)))) if !asked => result = Err(Failure::remote(why)),
                 Some(_) => {}
             }
         }
     }
+    keeping.settle().await;
+    result
 }
 
 /// Who we are in `room`: always the same, so that a server that still holds the place of one that was

@@ -117,6 +117,8 @@ from_room!(
     crate::rtc::endpoint::KeyError,
     crate::rtc::join::JoinError,
     crate::settings::SettingsError,
+    crate::store::StoreError,
+    crate::tools::memory::MemoryError,
     crate::stt::SttError,
     crate::tts::TtsError,
     crate::vad::VadError,

@@ -3,9 +3,11 @@
 mod agent;
 pub mod bench;
 mod chat;
+mod conversations;
 mod doctor;
 mod doors;
 mod failure;
+mod memory;
 mod models;
 mod out;
 mod plot;
@@ -99,6 +101,10 @@ pub enum Command {
     Wake(wake::Args),
     /// Model files: list, pull, verify, rm.
     Models(models::Args),
+    /// What was said and is kept: list, show, delete, export.
+    Conversations(conversations::Args),
+    /// What it was asked to remember: list, forget, clear.
+    Memory(memory::Args),
     /// Settings: list, get, set, unset, explain.
     Settings(settings::Args),
     /// What is there, what is missing, the one next step.
@@ -170,6 +176,8 @@ impl Cli {
                 wake::run(&args, &settings.models_dir, &app::runtime(&settings)?)
             }
             Command::Models(args) => models::run(args, settings).await,
+            Command::Conversations(args) => conversations::run(args, &settings).await,
+            Command::Memory(args) => memory::run(args, &settings).await,
             Command::Settings(args) => settings::run(args, &live),
             Command::Bench(args) => bench::run(args, settings).await,
         }

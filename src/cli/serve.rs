@@ -24,7 +24,7 @@ use super::{
     talk,
 };
 use crate::{
-    app::{self, App, Place},
+    app::{self, App, Keeping, Place},
     http::{
         self, Fetched, Local, Panel, PartState, Parts, Progress, Readiness, Screens,
         guard::{self, Guard, Refusals, Seats},
@@ -98,6 +98,9 @@ impl Args {
     }
 }
 
+/// The room of this machine's own sound.
+const HERE: &str = "";
+
 /// How long after a download failed it is tried again.
 const FETCH_AGAIN: Duration = Duration::from_secs(60);
 
@@ -149,7 +152,13 @@ pub(super) async fn run(
         let live = live.clone();
         move || live.current().keep_turn_words
     };
-    let panel = Panel::new(Turns::new(keeps_words));
+    let keeping = Keeping::open(&live).await;
+    let panel = Panel::new(Turns::new(keeps_words))
+        .keeping(keeping.conversations.clone(), keeping.memory.clone());
+    if let Some(remark) = keeping.remark() {
+        warn!("{remark}");
+    }
+    keeping.follow(&panel.turns);
     if let Some(endpoint) = &settings.otlp_endpoint {
         // Why is not told: it would quote the address, and that may hold a password.
         let exporter = telemetry::Exporter::start(endpoint).map_err(|_| {
@@ -220,7 +229,7 @@ pub(super) async fn run(
         loaded = async {
             fetch(&settings, &panel, address.port()).await;
             remark("caal: loading the models…");
-            load(settings, wanted, &panel.progress).await
+            load(settings, wanted, &panel.progress, &keeping).await
         } => Some(loaded?),
     };
     let mut result = Ok(ExitCode::SUCCESS);
@@ -242,8 +251,10 @@ pub(super) async fn run(
         });
         tasks.spawn({
             let (app, live, stop) = (app.clone(), live.clone(), stop.clone());
+            let keeping = keeping.clone();
             async move {
-                let following = async { tokio::join!(live.follow(), app.follow(&live)) };
+                let following =
+                    async { tokio::join!(live.follow(), app.follow(&live), keeping.tend()) };
                 stop.run_until_cancelled(following).await;
                 Part::Settings
             }
@@ -298,6 +309,7 @@ pub(super) async fn run(
         () = tokio::time::sleep(grace) => {}
     }
     panel.turns.close().await;
+    keeping.settle().await;
     result
 }
 
@@ -406,11 +418,13 @@ async fn load(
     settings: Settings,
     wanted: Option<Wanted>,
     progress: &Progress,
+    keeping: &Keeping,
 ) -> Result<(Arc<App>, Option<(Setting, Option<Vec<String>>)>), Failure> {
     if let Some(Wanted { wake, .. }) = &wanted {
         app::check_wake_words(&settings, wake.as_ref().unwrap_or(&settings.wake_words))?;
     }
-    let app = Arc::new(App::build_telling(settings, progress).await?);
+    let app = App::build_telling(settings, progress).await?;
+    let app = Arc::new(app.keeping(keeping.clone()));
     let Some(Wanted { wake, turn }) = wanted else {
         return Ok((app, None));
     };
@@ -429,7 +443,8 @@ async fn load(
             "the thread that loads the models {how}; see the log"
         ))
     };
-    let local = loaded.await.map_err(failed)??;
+    let mut local = loaded.await.map_err(failed)??;
+    local.0.past = keeping.past(HERE).await;
     Ok((app, Some(local)))
 }
 
@@ -612,7 +627,7 @@ impl<W: Watch> Watch for Reporting<W> {
     fn effect(&mut self, effect: &Effect) {
         self.shown.effect(effect);
         if let Effect::Answered(answered) = effect {
-            self.turns.note("", answered);
+            self.turns.note(HERE, answered);
         }
     }
 

@@ -11,7 +11,7 @@ mod page;
 
 pub use api::{Screens, not_found};
 pub use connection::{Place, Rooms};
-pub use own::{Fetched, Panel, Part, PartState, Progress};
+pub use own::{Fetched, Panel, Part, PartState, Progress, conversation_line};
 
 use std::{sync::Arc, time::SystemTime};
 

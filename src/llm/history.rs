@@ -12,6 +12,7 @@
 //!   for a while.
 
 use super::{ChatRequest, Message, acts::Acts};
+use crate::pii::Pii;
 
 /// How much of a conversation is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,17 @@ pub enum Ending {
     Complete,
     /// The user cut in.
     Interrupted,
+}
+
+/// An exchange from before this conversation began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// What the user said; empty where nobody asked.
+    pub user: Pii<String>,
+    /// What was heard of the answer.
+    pub assistant: Pii<String>,
+    /// How that ended.
+    pub ending: Ending,
 }
 
 /// A question and what was heard of its answer.
@@ -140,6 +152,14 @@ impl Conversation {
             }),
         }
         self.trim();
+    }
+
+    /// Goes on from what was said before, oldest first; as much of it as is kept.
+    pub fn restore(&mut self, past: impl IntoIterator<Item = Past>) {
+        for exchange in past {
+            self.user_said(&exchange.user.0);
+            self.assistant_heard(&exchange.assistant.0, exchange.ending);
+        }
     }
 
     /// Forgets everything.
@@ -431,6 +451,23 @@ mod tests {
         }
         assert_eq!(fit(&[], 0, ten), []);
         assert_eq!(fit(&messages[..1], 0, ten), messages[..1]);
+    }
+
+    #[test]
+    fn what_was_said_before_is_gone_on_from_as_far_as_it_is_kept() {
+        let past = |n: usize, ending| Past {
+            user: Pii(format!("question {n}")),
+            assistant: Pii(format!("answer {n}")),
+            ending,
+        };
+        let mut talk = Conversation::new(limits(4, 1000));
+        talk.restore((0..9).map(|n| past(n, Ending::Complete)));
+        talk.restore([past(9, Ending::Interrupted)]);
+        talk.user_said("And?");
+        let messages = talk.request("").messages;
+        assert!(talk.turns() <= 4);
+        let last = [user("question 9"), assistant("answer 9 …"), user("And?")];
+        assert!(messages.ends_with(&last), "{messages:?}");
     }
 
     #[test]

@@ -43,9 +43,9 @@ const SENDING: Duration = Duration::from_secs(10);
 /// What a room's conversations are made of.
 #[derive(Clone)]
 pub struct Host {
-    /// Makes a conversation: loads the models of its ear, a fraction of a second. Asked for when
-    /// somebody comes into an empty room.
-    pub setting: Arc<dyn Fn() -> BoxFuture<'static, Result<Setting, String>> + Send + Sync>,
+    /// Makes a conversation in the room of this name, which remembers what was said there lately: loads the
+    /// models of its ear, a fraction of a second. Asked for when somebody comes into an empty room.
+    pub setting: Arc<dyn Fn(&str) -> BoxFuture<'static, Result<Setting, String>> + Send + Sync>,
     /// Said when the first person can hear it; empty for nothing.
     pub greeting: Arc<dyn Fn() -> String + Send + Sync>,
     /// Whether conversations sleep until their wake word now, so that clients are told of sleep and
@@ -71,7 +71,7 @@ pub enum Outcome {
 }
 
 /// Sits in the room of `link` until it closes or `stop` is cancelled. Every time somebody comes into
-/// the empty room a new conversation begins, without the memory of the last.
+/// the empty room a new conversation begins, with as much memory of the last as its setting brings.
 pub async fn host(mut link: Link, host: &Host, stop: CancellationToken) -> Outcome {
     let mut people = People::default();
     loop {
@@ -87,7 +87,7 @@ pub async fn host(mut link: Link, host: &Host, stop: CancellationToken) -> Outco
                 }
             }
         }
-        let setting = match (host.setting)().await {
+        let setting = match (host.setting)(&link.room).await {
             Ok(mut setting) => {
                 setting.config.place.clone_from(&link.room);
                 setting

@@ -60,7 +60,7 @@ use crate::{
     fault::Fault,
     llm::{
         acts::Acts,
-        history::{Conversation, Ending, Limits},
+        history::{self, Conversation, Ending, Limits},
     },
     mind::Rules,
     pii::Pii,
@@ -206,6 +206,12 @@ impl Session {
             recognised: None,
             stop,
         }
+    }
+
+    /// Goes on from what was said before, oldest first.
+    pub fn remembering(mut self, past: Vec<history::Past>) -> Self {
+        self.history.restore(past);
+        self
     }
 
     /// Runs until `stop` is cancelled, `events` ends, or the room no longer takes `effects`.

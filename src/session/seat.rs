@@ -11,6 +11,7 @@ use super::{Clock, Ear, Effect, Engines, Event, Manners, Playout, Session, Sessi
 use crate::{
     audio::{Hz24k, Pcm},
     endpoint::TurnEndModel,
+    llm::history::Past,
     telemetry,
     turn::Attention,
 };
@@ -31,6 +32,8 @@ pub struct Setting {
     pub ear: Ear,
     /// What changes while the conversation goes on; none where nothing does.
     pub manners: Option<Manners>,
+    /// What was said before it began, oldest first.
+    pub past: Vec<Past>,
 }
 
 /// Sees what goes on: displays, benches, tests.
@@ -83,10 +86,11 @@ impl<'w, W: Watch + ?Sized> Seat<'w, W> {
             turn_end,
             mut ear,
             manners,
+            past,
         } = setting;
         let stop = CancellationToken::new();
         let config = SessionConfig { clock, ..config };
-        let mut session = Session::new(config, engines, turn_end, stop.clone());
+        let mut session = Session::new(config, engines, turn_end, stop.clone()).remembering(past);
         if let Some(manners) = manners {
             ear.follow(manners.clone());
             session = session.following(manners);

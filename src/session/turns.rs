@@ -3,7 +3,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::SystemTime,
 };
 
@@ -38,6 +38,9 @@ pub struct Past {
 /// Whether words may be kept, now.
 type KeepsWords = Arc<dyn Fn() -> bool + Send + Sync>;
 
+/// Takes a turn and the name of its room, without delay.
+type Keeper = Box<dyn Fn(&str, &Answered) + Send + Sync>;
+
 /// See the module's text. Clones are the same list.
 #[derive(Clone)]
 pub struct Turns(Arc<Inner>);
@@ -49,6 +52,8 @@ struct Inner {
     keeps_words: KeepsWords,
     /// Who is sent the trace of every turn, where somebody is.
     exporter: Mutex<Option<Exporter>>,
+    /// Who writes turns down, where somebody does.
+    keeper: OnceLock<Keeper>,
 }
 
 #[derive(Default)]
@@ -69,12 +74,19 @@ impl Turns {
             news: broadcast::Sender::new(NEWS),
             keeps_words: Arc::new(keeps_words),
             exporter: Mutex::default(),
+            keeper: OnceLock::new(),
         }))
     }
 
     /// The trace of every turn from now on goes there, too.
     pub fn export_to(&self, exporter: Exporter) {
         *self.exporter() = Some(exporter);
+    }
+
+    /// Every turn from now on is told to `keeper`, too, with its words: whether they may be kept is the
+    /// keeper's to know. It must not wait. Once: a later one is not taken.
+    pub fn kept_by(&self, keeper: impl Fn(&str, &Answered) + Send + Sync + 'static) {
+        let _ = self.0.keeper.set(Box::new(keeper));
     }
 
     /// Sends the traces that are left, for two seconds at most. No more are sent after that.
@@ -89,6 +101,9 @@ impl Turns {
     pub fn note(&self, room: &str, answered: &Answered) {
         if let Some(exporter) = &*self.exporter() {
             exporter.send(&answered.trace(room));
+        }
+        if let Some(keeper) = self.0.keeper.get() {
+            keeper(room, answered);
         }
         let words = self.keeps_words().then(|| {
             let Answered {

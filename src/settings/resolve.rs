@@ -15,6 +15,9 @@ use crate::{engine::Device, fault::Fault, llm::prompt, models::HubOptions, pii::
 /// Fewest letters of a key or secret that somebody chooses for us to be guarded with.
 const SHORTEST_KEY: usize = 16;
 
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Which language model answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LlmProvider {
@@ -96,6 +99,12 @@ pub struct Settings {
     pub hosts: Vec<String>,
     pub origins: Vec<String>,
     pub keep_turn_words: bool,
+    pub conversation_history: bool,
+    /// Zero: every conversation begins anew.
+    pub conversation_resume: Duration,
+    /// None: for ever.
+    pub conversation_retention: Option<Duration>,
+    pub memory_enabled: bool,
     pub otlp_endpoint: Option<String>,
 }
 
@@ -263,6 +272,11 @@ impl Reader<'_> {
             hosts: self.words("hosts"),
             origins: self.words("origins"),
             keep_turn_words: self.flag("keep_turn_words"),
+            conversation_history: self.flag("conversation_history"),
+            conversation_resume: MINUTE * self.whole("conversation_resume"),
+            conversation_retention: Some(DAY * self.whole("conversation_retention"))
+                .filter(|days| !days.is_zero()),
+            memory_enabled: self.flag("memory_enabled"),
             otlp_endpoint: Some(self.text("otlp_endpoint")).filter(|url| !url.is_empty()),
         }
     }

@@ -707,6 +707,38 @@ pub const ROWS: &[Row] = &[
     )
     .taking_effect(Applies::NextTurn),
     row(
+        "conversation_history",
+        "CAAL_CONVERSATION_HISTORY",
+        Kind::Bool,
+        "true",
+        "Whether conversations are kept on this machine's disk (`caal.db` in the data folder), so that the assistant remembers after a reconnect and a restart. Off: from then on nothing is written and nothing is remembered; what is there stays until it is deleted (`caal conversations delete --all`). See [security.md](security.md).",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "conversation_resume",
+        "CAAL_CONVERSATION_RESUME",
+        Kind::Int(0, 10_080),
+        "30",
+        "Minutes after the last answer in which a conversation goes on where it was, when somebody comes back into its room. 0: every conversation begins anew.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "conversation_retention",
+        "CAAL_CONVERSATION_RETENTION",
+        Kind::Int(0, 36_500),
+        "30",
+        "Days after which what was said is deleted from the disk. 0: never.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "memory_enabled",
+        "CAAL_MEMORY",
+        Kind::Bool,
+        "true",
+        "Whether the assistant may keep facts and notes that it is asked to remember, and is given those facts with every question. Off: they are neither used nor added to; `caal memory clear` deletes them.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
         "otlp_endpoint",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         Kind::OptionalUrl,

@@ -57,6 +57,9 @@ impl Caal {
         let settings = Live::open(sources(home.path(), variables)).unwrap();
         let kept = settings.clone();
         let panel = Panel::new(Turns::new(move || kept.current().keep_turn_words));
+        let keeping = opened(&settings);
+        keeping.follow(&panel.turns);
+        let panel = panel.keeping(keeping.conversations, keeping.memory);
         let house = app::house(settings.clone());
         let (readiness, watched) = watch::channel(Readiness::Loading);
         let state = http::State {
@@ -134,6 +137,15 @@ impl Answer {
             .get(name)
             .map_or("", |value| value.to_str().unwrap())
     }
+}
+
+/// What outlives it. The thread is there because a test's own runtime is busy with the test.
+fn opened(settings: &Live) -> app::Keeping {
+    let open = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(app::Keeping::open(settings))
+    };
+    std::thread::scope(|scope| scope.spawn(open).join().unwrap())
 }
 
 fn sources(home: &Path, variables: &[(&str, &str)]) -> Sources {

@@ -48,7 +48,7 @@ const VK_AGENT: [(&str, &str); 7] = [
 /// What our own page asks beside them.
 const OURS: [(&str, &str); 2] = [("get", "/settings/table"), ("post", "/settings/unset")];
 /// Our own, and the status of what they answer where all is well.
-const OWN: [(&str, &str, &str); 13] = [
+const OWN: [(&str, &str, &str); 25] = [
     ("get", "/ready", "200"),
     ("get", "/metrics", "200"),
     ("get", "/api/turns", "200"),
@@ -62,6 +62,18 @@ const OWN: [(&str, &str, &str); 13] = [
     ("post", "/api/chat", "200"),
     ("get", "/api/chat/sessions", "200"),
     ("delete", "/api/chat/{session_id}", "204"),
+    ("get", "/conversations", "200"),
+    ("delete", "/conversations", "200"),
+    ("get", "/conversations/export", "200"),
+    ("get", "/conversations/{id}", "200"),
+    ("delete", "/conversations/{id}", "204"),
+    ("get", "/memory", "200"),
+    ("post", "/memory", "200"),
+    ("delete", "/memory", "204"),
+    ("get", "/memory/{key}", "200"),
+    ("delete", "/memory/{key}", "204"),
+    ("get", "/facts", "200"),
+    ("delete", "/facts/{id}", "204"),
 ];
 
 #[tokio::test]

@@ -110,7 +110,7 @@ async fn play_live(
     };
     let teller = story.clone();
     let host = Host {
-        setting: Arc::new(move || {
+        setting: Arc::new(move |_| {
             let setting = teller.setting();
             Box::pin(async move { Ok(setting) })
         }),

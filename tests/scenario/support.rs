@@ -14,7 +14,10 @@ use caal::{
     audio::{Hz16k, Hz24k, Pcm},
     endpoint::{EndpointConfig, EndpointError, TurnEndModel},
     engine::EngineError,
-    llm::{ChatRequest, Delta, Llm, LlmError, Message, history::Limits},
+    llm::{
+        ChatRequest, Delta, Llm, LlmError, Message,
+        history::{Limits, Past},
+    },
     local::file::{self, Answer, Options, Speed},
     mind::Rules,
     session::{
@@ -73,6 +76,8 @@ pub(crate) struct Story {
     pub(crate) greeting: &'static str,
     /// What changes meanwhile.
     pub(crate) manners: Option<Manners>,
+    /// What was said before.
+    pub(crate) past: Vec<Past>,
     /// What the assistant is told about itself.
     pub(crate) system: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -182,6 +187,7 @@ impl Story {
             spoken: Arc::default(),
             greeting: "",
             manners: None,
+            past: Vec::new(),
             system: Arc::new(|| "Be brief.".to_owned()),
         }
     }
@@ -287,6 +293,7 @@ impl Story {
                 .map(|p| Box::new(FakeJudge(p)) as Box<dyn TurnEndModel>),
             ear: Ear::new(models, EarConfig::default()),
             manners: self.manners.clone(),
+            past: self.past.clone(),
         }
     }
 

@@ -44,6 +44,9 @@ pub use screen::Screens;
 /// Longest body of a request, bytes. A picture of the screen may be longer.
 const LONGEST: usize = 1 << 20;
 
+/// Paths of our own that are not there with `/api` before them, too.
+const ALONE: [&str; 2] = ["/ready", "/metrics"];
+
 /// What people read about an endpoint.
 pub(super) struct About {
     pub(super) path: &'static str,
@@ -75,7 +78,7 @@ impl About {
 /// Endpoints, as they are written down.
 pub(super) struct Api {
     routes: BTreeMap<&'static str, (MethodRouter<State>, Vec<&'static str>)>,
-    /// Those of our own: at their path alone.
+    /// Those of our own.
     own: BTreeMap<&'static str, (MethodRouter<State>, Vec<String>)>,
     operations: Vec<Operation>,
     types: SchemaGenerator,
@@ -224,8 +227,7 @@ impl Api {
         self.types.subschema_for::<T>()
     }
 
-    /// One of our own endpoints, at its path alone and with problem JSON for errors. `handler` reads the
-    /// request itself.
+    /// One of our own endpoints, with problem JSON for errors. `handler` reads the request itself.
     pub(super) fn own<F, Fut>(
         &mut self,
         method: Method,
@@ -300,7 +302,11 @@ impl Api {
                 let allow = HeaderValue::from_str(&allow).expect("names of methods");
                 async move { ([(header::ALLOW, allow)], Problem::wrong_method()) }
             };
-            router = router.route(path, route.fallback(refuse));
+            let route = route.fallback(refuse);
+            if !ALONE.contains(&path) && !path.starts_with("/api/") {
+                router = router.route(&format!("/api{path}"), route.clone());
+            }
+            router = router.route(path, route);
         }
         let document = Document::new(self.operations, &mut self.types);
         (router, document)

@@ -1,17 +1,21 @@
 //! The endpoints that are our own, not CAAL's nor VK-Agent's: how the server is (`/ready`, `/metrics`), and
-//! what the page's panel shows and does (past turns, events, downloads, trying a voice or a wake word).
+//! what the page's panel shows and does (past turns, events, downloads, trying a voice or a wake word), and what is kept on the disk (conversations,
+//! memory).
 //! Their errors are problem JSON. Each is written down in `api`'s list, so that it is in the document, too.
 
 mod chat;
+mod conversations;
 mod downloads;
 mod events;
 mod hear;
+mod memory;
 mod meter;
 mod meters;
 mod problem;
 mod ready;
 mod turns;
 
+pub use conversations::conversation_line;
 pub use downloads::Fetched;
 pub(super) use meters::measure;
 pub(super) use problem::Problem;
@@ -29,7 +33,7 @@ use tokio::sync::Semaphore;
 
 use self::downloads::Downloads;
 use super::api::Api;
-use crate::{session::Turns, settings::Settings};
+use crate::{session::Turns, settings::Settings, store::Conversations, tools::memory::Memory};
 
 /// Longest body of a request, bytes.
 const LONGEST: usize = 16 * 1024;
@@ -39,6 +43,10 @@ const LONGEST: usize = 16 * 1024;
 pub struct Panel {
     /// The turns of the last while.
     pub turns: Turns,
+    /// What was said and is kept.
+    pub conversations: Conversations,
+    /// What was to be remembered.
+    pub memory: Memory,
     /// How far the server is on its way to being ready.
     pub progress: Progress,
     downloads: Arc<Downloads>,
@@ -54,12 +62,20 @@ impl Panel {
     pub fn new(turns: Turns) -> Self {
         Self {
             turns,
+            conversations: Conversations::default(),
+            memory: Memory::default(),
             progress: Progress::default(),
             downloads: Arc::default(),
             listeners: events::Listeners::default(),
             previews: Arc::new(Semaphore::new(1)),
             tries: Arc::new(Semaphore::new(1)),
         }
+    }
+
+    /// The same, where that is kept on the disk.
+    pub fn keeping(mut self, conversations: Conversations, memory: Memory) -> Self {
+        (self.conversations, self.memory) = (conversations, memory);
+        self
     }
 
     /// Fetches these models, as the page could, and waits until that is over; where a download is under way
@@ -90,6 +106,8 @@ pub(super) fn write_down(api: &mut Api) {
     ready::write_down(api);
     meters::write_down(api);
     turns::write_down(api);
+    conversations::write_down(api);
+    memory::write_down(api);
     events::write_down(api);
     downloads::write_down(api);
     hear::write_down(api);

@@ -107,6 +107,10 @@ const LABELS: Readonly<Record<string, string>> = {
   n8n_token: 'Access token of n8n',
   tool_cache_size: 'Tool results it remembers',
   keep_turn_words: 'Keep the words of turns in the log',
+  conversation_history: 'Keep conversations on the disk',
+  conversation_resume: 'Minutes in which a conversation goes on',
+  conversation_retention: 'Days that conversations are kept',
+  memory_enabled: 'Remember what it is asked to remember',
 };
 
 export function labelOf(key: string): string {

@@ -101,8 +101,8 @@ impl House {
         let begun = Arc::new(AtomicUsize::new(0));
         host.setting = {
             let (load, begun) = (host.setting, Arc::clone(&begun));
-            Arc::new(move || {
-                let (loading, begun) = (load(), Arc::clone(&begun));
+            Arc::new(move |room| {
+                let (loading, begun) = (load(room), Arc::clone(&begun));
                 async move {
                     let setting = loading.await;
                     begun.fetch_add(1, Relaxed);
