@@ -47,7 +47,7 @@ use crate::{
     settings::Settings,
     stt::{Language, Stt, WhisperConfig, WhisperStt},
     telemetry::{self, metrics},
-    tools::Toolbox,
+    tools::{Toolbox, memory::Memory},
     tts::{Dictionary, KokoroConfig, KokoroTts, SpeakRequest, Tts, TtsError},
     vad::Silero,
     wake::{self, EnergyConfig, Gated, OpenWakeWord},
@@ -55,6 +55,9 @@ use crate::{
 
 /// How long running work may take to end when the process is asked to stop.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// Which part of the language model's context may be facts that the user asked to remember: one in so many.
+const FACTS: usize = 8;
 
 /// The folder of Kokoro in the store.
 const VOICE_MODEL: &str = "kokoro-82m";
@@ -126,9 +129,9 @@ impl App {
         let (s, r) = (settings.clone(), runtime.clone());
         let tts = on_thread(Box::new(move || Ok(Loaded::Tts(tts(&s, &r)?))));
         let (stt, tts, llm) = futures_util::join!(
-            told(progress, "stt", stt),
-            told(progress, "tts", tts),
-            told(progress, "llm", llm(&settings)),
+            telling(progress, "stt", stt),
+            telling(progress, "tts", tts),
+            telling(progress, "llm", llm(&settings)),
         );
         let Chosen {
             llm,
@@ -341,7 +344,7 @@ pub fn wake_greeting(settings: &Settings) -> String {
 }
 
 /// What loading brings, told to `progress` and to the meters.
-async fn told<T>(
+async fn telling<T>(
     progress: &Progress,
     name: &'static str,
     loading: impl Future<Output = Result<T, Failure>>,
@@ -547,6 +550,17 @@ fn history_limits(settings: &Settings) -> Limits {
 
 fn system_prompt(settings: &Settings) -> String {
     prompt::system_prompt(&settings.prompt.0, &settings.agent_name, &now(settings))
+}
+
+/// The same with what the user has asked to remember at its end.
+fn told(settings: &Settings, memory: &Memory) -> String {
+    let mut prompt = system_prompt(settings);
+    let facts = memory.facts_for_prompt(settings.num_ctx as usize / FACTS);
+    if !facts.is_empty() {
+        prompt.push_str("\n");
+        prompt.push_str(&facts);
+    }
+    prompt
 }
 
 /// Date, time and zone where the assistant stands.

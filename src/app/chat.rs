@@ -1,5 +1,5 @@
 //! Conversations in writing: the same language model, tools and prompt as by voice, without ears and voice.
-//! Each has its history; one question of it is answered at a time.
+//! Each has its history, which is kept as a room's is; one question of it is answered at a time.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -14,7 +14,7 @@ use futures_util::{
 use tokio::sync::{OwnedMutexGuard, watch};
 use tracing::warn;
 
-use super::{App, history_limits, now, system_prompt};
+use super::{App, Keeping, history_limits, now, told};
 use crate::{
     http::{Chat, ChatPiece, ChatQuestion, Chatting},
     llm::{
@@ -24,12 +24,17 @@ use crate::{
         prompt,
     },
     mind::{self, Question, Rules, Thought},
+    pii::Pii,
     settings::Settings,
+    store::conversations::{Exchange, Which},
     tools::Caller,
 };
 
 /// Chats that are remembered; the one that was used longest ago is forgotten for a new one.
 const KEPT: usize = 100;
+
+/// Before the names of chats, where they are kept beside the rooms' conversations.
+const ROOM: &str = "chat:";
 
 /// See the module's text. Clones are the same.
 #[derive(Clone, Default)]
@@ -59,11 +64,30 @@ impl Chats {
     }
 
     /// Whether there was one of this name. An answer under way is written to its end, for nobody's memory.
-    pub(super) fn forget(&self, id: &str) -> bool {
-        let mut known = self.known();
-        let before = known.len();
-        known.retain(|chat| chat.id != id);
-        known.len() < before
+    pub(super) async fn forget(&self, app: Option<&App>, id: &str) -> bool {
+        let mut known = {
+            let mut chats = self.known();
+            let before = chats.len();
+            chats.retain(|chat| chat.id != id);
+            chats.len() < before
+        };
+        let Some(app) = app else { return known };
+        let (conversations, room) = (&app.kept().conversations, format!("{ROOM}{id}"));
+        let all = Which {
+            limit: u32::MAX,
+            ..Which::default()
+        };
+        // Where there is no file nothing is kept in it.
+        for kept in conversations.list(all).await.unwrap_or_default() {
+            if kept.room != room {
+                continue;
+            }
+            known = true;
+            if let Err(error) = conversations.delete(kept.id).await {
+                warn!("a conversation in writing stays on the disk: {error}");
+            }
+        }
+        known
     }
 
     /// Answers `question`. Dropping the answer stops it; what was written of it stays in the history.
@@ -74,16 +98,21 @@ impl Chats {
         question: ChatQuestion,
     ) -> Chatting {
         let (id, talk) = self.open(&question, settings);
+        let room = format!("{ROOM}{id}");
         let mut talk = talk.lock_owned().await;
         talk.limit(history_limits(settings));
+        if talk.is_empty() {
+            talk.restore(app.kept().past(&room).await);
+        }
         let words = question.text.0;
+        let asked_words = Pii(words.clone());
         let framed = prompt::user_message(&words, &now(settings));
         let mut asked = talk.clone();
         asked.user_said(&framed);
         let acts = Acts::default();
         let engines = app.engines();
         let question = Question {
-            messages: asked.request(&system_prompt(settings)).messages,
+            messages: asked.request(&told(settings, &app.kept().memory)).messages,
             words,
             caller: Caller::default(),
             sure: watch::channel(true).1,
@@ -98,6 +127,10 @@ impl Chats {
             talk,
             framed,
             acts,
+            keeping: app.kept().clone(),
+            room,
+            words: asked_words,
+            asked_at: SystemTime::now(),
             written: String::new(),
             ending: Ending::Interrupted,
         };
@@ -169,6 +202,10 @@ struct Answering {
     talk: OwnedMutexGuard<Conversation>,
     framed: String,
     acts: Acts,
+    keeping: Keeping,
+    room: String,
+    words: Pii<String>,
+    asked_at: SystemTime,
     written: String,
     ending: Ending,
 }
@@ -215,5 +252,14 @@ impl Drop for Answering {
         self.talk.user_said(&self.framed);
         self.talk.acted(self.acts.clone());
         self.talk.assistant_heard(&self.written, self.ending);
+        let exchange = Exchange {
+            asked_at: self.asked_at,
+            over_at: SystemTime::now(),
+            user: self.words.clone(),
+            assistant: Pii(self.written.trim().to_owned()),
+            complete: self.ending == Ending::Complete,
+            meta: Some(r#"{"spoken":false}"#.to_owned()),
+        };
+        self.keeping.conversations.note(&self.room, exchange);
     }
 }

@@ -17,7 +17,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{App, Chosen, dictionary, history_limits, language, now, system_prompt, wake_greeting};
+use super::{App, Chosen, dictionary, history_limits, language, now, told, wake_greeting};
 use crate::{
     cli::Failure,
     endpoint::EndpointConfig,
@@ -27,6 +27,7 @@ use crate::{
     session::{Clock, Manner, Manners, SessionConfig},
     settings::{Live, Settings},
     telemetry,
+    tools::memory::Memory,
     tts::{Clauses, SpeakRequest, Tts, TtsError},
     turn::{Activation, Duplex, TurnConfig},
     wake::GateConfig,
@@ -126,6 +127,7 @@ pub(super) fn config(
     settings: &Arc<Settings>,
     turn: TurnConfig,
     device: Device,
+    memory: &Memory,
 ) -> Result<SessionConfig, Failure> {
     let dictionary = dictionary(settings)?;
     Ok(SessionConfig {
@@ -138,8 +140,8 @@ pub(super) fn config(
         language: language(&settings.language),
         hints: settings.stt_prompt.clone(),
         system: {
-            let settings = settings.clone();
-            Arc::new(move || system_prompt(&settings))
+            let (settings, memory) = (settings.clone(), memory.clone());
+            Arc::new(move || told(&settings, &memory))
         },
         frame: {
             let settings = settings.clone();
@@ -250,7 +252,7 @@ impl App {
     fn manner(&self, settings: &Arc<Settings>, place: &Place) -> Result<Manner, Failure> {
         let (turn, wake) = place.rules(settings);
         Ok(Manner {
-            config: config(settings, turn, self.runtime.device())?,
+            config: config(settings, turn, self.runtime.device(), &self.keeping.memory)?,
             wake: match &wake[..] {
                 [] => None,
                 words => Some(self.wake_source(words)?),
@@ -370,6 +372,7 @@ impl App {
         self.troubles.tell("wake word", why);
         let settings = Arc::new(settings);
         self.settings.send_replace(settings.clone());
+        self.equip(&settings);
         followers.retain(|(place, sender)| match self.manner(&settings, place) {
             Ok(manner) => sender.send(Arc::new(manner)).is_ok(),
             Err(failure) => {
@@ -438,7 +441,7 @@ mod tests {
         let settings = Settings::resolve(&sources).expect("right");
         let settings = Arc::new(settings);
         let (turn, wake) = Place::Room.rules(&settings);
-        let told = config(&settings, turn, Device::Cpu).expect("right");
+        let told = config(&settings, turn, Device::Cpu, &Memory::default()).expect("right");
         let mut clauses = (told.clauses)();
         let mut spoken = clauses.push("Nguyen is here. ");
         spoken.extend(clauses.finish());

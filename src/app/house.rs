@@ -110,8 +110,9 @@ impl House for OurHouse {
         self.chats.list()
     }
 
-    fn forget_chat(&self, id: &str) -> bool {
-        self.chats.forget(id)
+    fn forget_chat(&self, id: String) -> BoxFuture<'static, bool> {
+        let (app, chats) = (self.app.get().cloned(), self.chats.clone());
+        async move { chats.forget(app.as_deref(), &id).await }.boxed()
     }
 
     fn listen(

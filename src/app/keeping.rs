@@ -10,7 +10,7 @@ use super::App;
 use crate::{
     llm::history::{Ending, Past},
     session::{Answered, Turns},
-    settings::Live,
+    settings::{Live, Settings},
     store::{
         Conversations, Store, StoreError,
         conversations::{Exchange, Remembered, Rules},
@@ -132,7 +132,18 @@ impl App {
     /// The app whose conversations remember what is kept.
     pub fn keeping(mut self, keeping: Keeping) -> Self {
         self.keeping = keeping;
+        self.equip(&self.settings());
         self
+    }
+
+    /// Has the tools at hand that `settings` allow.
+    pub(super) fn equip(&self, settings: &Settings) {
+        let toolbox = &self.engines.tools;
+        let memory = match settings.memory_enabled {
+            true => self.keeping.memory.tools(),
+            false => Vec::new(),
+        };
+        toolbox.put("memory", memory);
     }
 
     /// What outlives the process.

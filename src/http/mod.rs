@@ -89,8 +89,8 @@ pub trait House: Send + Sync {
     /// The conversations in writing, the last used first.
     fn chats(&self) -> Vec<Chat>;
 
-    /// Forgets one of them; whether there was one of this name.
-    fn forget_chat(&self, id: &str) -> bool;
+    /// Forgets one of them, and what is kept of it on the disk; whether there was one of this name.
+    fn forget_chat(&self, id: String) -> BoxFuture<'static, bool>;
 
     /// Something that listens for a wake word in sound of `rate_hz`, outside of any conversation.
     fn listen(
@@ -320,8 +320,8 @@ fn test_state(readiness: watch::Receiver<Readiness>) -> State {
         fn chats(&self) -> Vec<Chat> {
             Vec::new()
         }
-        fn forget_chat(&self, _: &str) -> bool {
-            false
+        fn forget_chat(&self, _: String) -> BoxFuture<'static, bool> {
+            async { false }.boxed()
         }
         fn say(&self, _: Say) -> BoxFuture<'static, Result<Vec<u8>, SayError>> {
             async { Err(SayError::Loading) }.boxed()

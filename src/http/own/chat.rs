@@ -143,7 +143,7 @@ pub(super) fn write_down(api: &mut Api) {
         |state, mut request: Request| async move {
             let id = request.extract_parts::<Path<String>>().await;
             let Path(id) = id.map_err(|_| Problem::bad_request("the name is not text"))?;
-            match state.house.forget_chat(&id) {
+            match state.house.forget_chat(id).await {
                 true => Ok(StatusCode::NO_CONTENT.into_response()),
                 false => Err(Problem::not_found("there is no such conversation")),
             }
