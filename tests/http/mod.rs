@@ -3,6 +3,7 @@
 
 mod golden;
 mod guard;
+mod kept;
 mod own;
 mod promises;
 mod schema;

@@ -2,8 +2,8 @@
 //! fakes. Times are exact.
 
 mod manner;
-mod rooms;
-mod support;
+pub(crate) mod rooms;
+pub(crate) mod support;
 
 use std::{
     io::Write,

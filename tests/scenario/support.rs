@@ -280,6 +280,11 @@ impl Story {
         }
     }
 
+    /// What the language model was asked so far.
+    pub(crate) fn requests(&self) -> Vec<ChatRequest> {
+        self.requests.lock().unwrap().clone()
+    }
+
     /// What the user's microphone hears, 16 kHz.
     pub(crate) fn sound(&self) -> &[f32] {
         &self.sound
