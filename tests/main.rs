@@ -18,6 +18,7 @@ mod rtc;
 mod scenario;
 mod settings;
 mod sound;
+mod store;
 mod stt;
 mod support;
 mod text;

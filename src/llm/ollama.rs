@@ -5,7 +5,15 @@
 //! still being loaded looks like a server that hangs. Several patiences tell the cases apart:
 //! [`Patience`].
 
-use std::{error::Error as _, fmt, sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{
     StreamExt as _, TryStreamExt as _,
@@ -20,11 +28,12 @@ use ollama_rs::{
 };
 use reqwest::{StatusCode, Url, redirect};
 use serde::Deserialize;
+use serde_json::json;
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::{
-    ChatRequest, Delta, Llm, LlmError, Message, Usage,
+    ChatRequest, Delta, Llm, LlmError, Message, ToolCall, ToolSpec, Usage,
     stream::{ChatDecoder, ChatEvent, StreamError, ThinkFilter},
 };
 
@@ -131,6 +140,8 @@ pub struct Ollama {
     base: Url,
     /// For people: without credentials.
     host: String,
+    /// The model has refused tools.
+    plain: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Ollama {
@@ -187,6 +198,7 @@ impl Ollama {
             host: shown(&base),
             base,
             config: Arc::new(config),
+            plain: Arc::default(),
         })
     }
 
@@ -239,7 +251,7 @@ impl Ollama {
             .into_iter()
             .collect();
         // Without a message Ollama loads the model and says nothing; with one, one token.
-        let body = self.chat_body(&messages, 1);
+        let body = self.chat_body(&messages, &[], 1);
         let mut answer = Box::pin(self.stream(body, self.config.patience.load).await?);
         while let Some(piece) = answer.next().await {
             piece?;
@@ -251,12 +263,35 @@ impl Ollama {
         self,
         request: &ChatRequest,
     ) -> Result<impl stream::Stream<Item = Result<Delta, LlmError>> + use<>, LlmError> {
-        let body = self.chat_body(&request.messages, self.config.max_tokens);
-        self.stream(body, self.config.patience.first).await
+        let (most, patience) = (self.config.max_tokens, self.config.patience.first);
+        let plain = self.plain.load(Ordering::Relaxed);
+        let offered: &[_] = match plain {
+            true => &[],
+            false => &request.tools,
+        };
+        let body = self.chat_body(&request.messages, offered, most);
+        match self.stream(body, patience).await {
+            // A model whose template knows no tools: it talks, and does nothing.
+            Err(LlmError::Remote { what, .. }) if !offered.is_empty() && no_tools(&what) => {
+                warn!(
+                    "the model {} cannot call tools; for them choose another in Ollama, such as qwen3:4b",
+                    self.config.model
+                );
+                self.plain.store(true, Ordering::Relaxed);
+                let body = self.chat_body(&request.messages, &[], most);
+                self.stream(body, patience).await
+            }
+            answer => answer,
+        }
     }
 
     /// The body of `/api/chat`.
-    fn chat_body(&self, messages: &[Message], max_tokens: u32) -> serde_json::Value {
+    fn chat_body(
+        &self,
+        messages: &[Message],
+        tools: &[Arc<ToolSpec>],
+        max_tokens: u32,
+    ) -> serde_json::Value {
         let OllamaConfig {
             model,
             num_ctx,
@@ -265,7 +300,7 @@ impl Ollama {
             temperature,
             ..
         } = &*self.config;
-        let messages = messages
+        let said = messages
             .iter()
             .map(|message| match message {
                 Message::System(text) => ChatMessage::system(text.clone()),
@@ -284,13 +319,31 @@ impl Ollama {
             time: time.as_secs(),
             unit: TimeUnit::Seconds,
         });
-        let request = ChatMessageRequest::new(model.clone(), messages)
+        let request = ChatMessageRequest::new(model.clone(), said)
             .options(options)
             .keep_alive(keep_alive)
             .think(*think);
         let mut body = serde_json::to_value(request).expect("a request is plain data");
         // ollama-rs keeps this field to itself and sets it in the call that we do not use.
         body["stream"] = true.into();
+        // Nor has it names of results, and its calls are written otherwise.
+        for (sent, message) in body["messages"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+            .zip(messages)
+        {
+            match message {
+                Message::Calls { calls, .. } => {
+                    sent["tool_calls"] = calls.iter().map(called).collect()
+                }
+                Message::Result { name, .. } => sent["tool_name"] = name.as_str().into(),
+                _ => {}
+            }
+        }
+        if !tools.is_empty() {
+            body["tools"] = tools.iter().map(|tool| offered(tool)).collect();
+        }
         body
     }
 
@@ -312,6 +365,7 @@ impl Ollama {
             response,
             decoder: ChatDecoder::new(),
             thoughts: ThinkFilter::new(),
+            calls: 0,
             first: Some((deadline, first)),
             done: None,
         };
@@ -451,6 +505,32 @@ impl Ollama {
     }
 }
 
+/// A tool, as it is offered.
+fn offered(tool: &ToolSpec) -> serde_json::Value {
+    json!({
+        "type": "function",
+        "function": {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters,
+        },
+    })
+}
+
+/// A call that was made. Its arguments are an object for Ollama.
+fn called(call: &ToolCall) -> serde_json::Value {
+    let arguments = match &call.arguments {
+        object @ serde_json::Value::Object(_) => object.clone(),
+        _ => json!({}),
+    };
+    json!({ "function": { "name": call.name, "arguments": arguments } })
+}
+
+/// Whether a refusal says that the model knows no tools.
+fn no_tools(what: &str) -> bool {
+    what.contains("does not support tools")
+}
+
 /// What an answer cost, where the server says both.
 fn cost(usage: super::stream::Usage) -> Option<Usage> {
     let count = |tokens: Option<u64>| u32::try_from(tokens?).ok();
@@ -466,6 +546,8 @@ struct Answer {
     response: reqwest::Response,
     decoder: ChatDecoder,
     thoughts: ThinkFilter,
+    /// Calls so far.
+    calls: usize,
     /// Until when and how long the first piece is waited for; after it each has [`Patience::next`].
     first: Option<(Instant, Duration)>,
     /// The answer is complete; what is still to be told of it.
@@ -486,6 +568,15 @@ impl Answer {
                         if !text.is_empty() {
                             return Ok(Some((Delta::Text(text), Some(self))));
                         }
+                    }
+                    ChatEvent::Call { name, arguments } => {
+                        self.calls += 1;
+                        let call = ToolCall {
+                            id: format!("call_{}", self.calls),
+                            name,
+                            arguments,
+                        };
+                        return Ok(Some((Delta::Call(call), Some(self))));
                     }
                     ChatEvent::Done(usage) => {
                         debug!(?usage, "answer complete");
@@ -636,7 +727,45 @@ mod tests {
             Message::User("u".to_owned()),
             Message::Assistant("a".to_owned()),
         ];
-        let body = ollama.chat_body(&messages, 64);
+        let lamp = ToolSpec {
+            name: "lamp".to_owned(),
+            description: "A lamp.".to_owned(),
+            parameters: json!({"type": "object"}),
+        };
+        let call = ToolCall {
+            id: "1".to_owned(),
+            name: "lamp".to_owned(),
+            arguments: json!({"on": true}),
+        };
+        let acted = [
+            Message::Calls {
+                text: "So.".to_owned(),
+                calls: vec![call],
+            },
+            Message::Result {
+                id: "1".to_owned(),
+                name: "lamp".to_owned(),
+                content: "On.".to_owned(),
+            },
+        ];
+        let body = ollama.chat_body(&acted, &[Arc::new(lamp)], 64);
+        assert_eq!(
+            body["messages"],
+            json!([
+                {"role": "assistant", "content": "So.",
+                 "tool_calls": [{"function": {"name": "lamp", "arguments": {"on": true}}}],
+                 "thinking": null},
+                {"role": "tool", "content": "On.", "tool_name": "lamp", "tool_calls": [], "thinking": null},
+            ])
+        );
+        assert_eq!(
+            body["tools"],
+            json!([{"type": "function", "function": {
+                "name": "lamp", "description": "A lamp.", "parameters": {"type": "object"},
+            }}])
+        );
+        let body = ollama.chat_body(&messages, &[], 64);
+        assert_eq!(body.get("tools"), None);
         assert_eq!(body["model"], "qwen3:4b");
         assert_eq!(body["stream"], true);
         assert_eq!(body["think"], false);
@@ -648,7 +777,7 @@ mod tests {
             .collect();
         assert_eq!(roles, ["system", "user", "assistant"]);
         assert_eq!(body["messages"][1]["content"], "u");
-        let forever = super::tests::ollama("http://x").chat_body(&[], 1);
+        let forever = super::tests::ollama("http://x").chat_body(&[], &[], 1);
         assert_eq!(forever["keep_alive"], -1);
         assert_eq!(forever["options"]["num_predict"], 1);
     }

@@ -8,6 +8,8 @@
 //! which Ollama reports an error, the buffer has no bound, and an answer that breaks off looks like
 //! one that ended. Hence [`ChatDecoder`]. [`ThinkFilter`] serves every engine.
 
+use std::collections::VecDeque;
+
 use serde::Deserialize;
 
 /// The longest line that is read. Ollama's are about 150 bytes, the last one with all its counts
@@ -19,6 +21,13 @@ pub const MAX_LINE_BYTES: usize = 1 << 20;
 pub enum ChatEvent {
     /// The next characters of the answer, as sent, thinking text in tags included.
     Text(String),
+    /// A tool is to be called; Ollama gives calls no ids.
+    Call {
+        /// The tool's name.
+        name: String,
+        /// As the model wrote them.
+        arguments: serde_json::Value,
+    },
     /// The answer is complete.
     Done(Usage),
 }
@@ -61,6 +70,8 @@ pub struct ChatDecoder {
     /// No line end before this place.
     searched: usize,
     input: Input,
+    /// Calls of a line that are not told yet.
+    calls: VecDeque<ChatEvent>,
     /// Nothing more is said.
     over: bool,
 }
@@ -101,6 +112,9 @@ impl ChatDecoder {
     )]
     pub fn next(&mut self) -> Option<Result<ChatEvent, StreamError>> {
         while !self.over {
+            if let Some(call) = self.calls.pop_front() {
+                return Some(Ok(call));
+            }
             let end = self.buffer[self.searched..]
                 .iter()
                 .position(|&b| b == b'\n');
@@ -157,9 +171,15 @@ impl ChatDecoder {
             | Err(_) => Some(Err(self.fail(StreamError::Garbage))),
             Ok(line) => {
                 // Ollama's last line is empty of text. Were it not, its text comes first.
-                let text = line.message.map(|m| m.content).unwrap_or_default();
+                let message = line.message.unwrap_or_default();
+                let text = message.content.unwrap_or_default();
+                let calls = message.tool_calls.unwrap_or_default().into_iter();
+                self.calls.extend(calls.map(|call| ChatEvent::Call {
+                    name: call.function.name,
+                    arguments: call.function.arguments,
+                }));
                 let done = line.done.unwrap_or(false);
-                if done && text.is_empty() {
+                if done && text.is_empty() && self.calls.is_empty() {
                     self.over = true;
                     return Some(Ok(ChatEvent::Done(Usage {
                         prompt_tokens: line.prompt_eval_count,
@@ -193,10 +213,22 @@ struct Line {
     eval_count: Option<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct LineMessage {
+    content: Option<String>,
+    tool_calls: Option<Vec<LineCall>>,
+}
+
+#[derive(Deserialize)]
+struct LineCall {
+    function: LineFunction,
+}
+
+#[derive(Deserialize)]
+struct LineFunction {
+    name: String,
     #[serde(default)]
-    content: String,
+    arguments: serde_json::Value,
 }
 
 /// Takes thinking text out of an answer: what stands between `<think>` and `</think>` (or
@@ -422,6 +454,31 @@ mod tests {
         assert_eq!(decode([half]), [Err(StreamError::Cut)]);
         let last = br#"{"message":{"content":""},"done":true}"#;
         assert_eq!(decode([&last[..]]), [done()]);
+    }
+
+    #[test]
+    fn calls_are_told_one_by_one_behind_the_text_of_their_line() {
+        let call = |name: &str| {
+            Ok(ChatEvent::Call {
+                name: name.to_owned(),
+                arguments: serde_json::json!({"on": true}),
+            })
+        };
+        let one = r#"{"function":{"name":"a","arguments":{"on":true}}}"#;
+        let other = r#"{"id":"x","function":{"index":1,"name":"b","arguments":{"on":true}}}"#;
+        for done in [true, false] {
+            let line = format!(
+                r#"{{"message":{{"content":"So.","tool_calls":[{one},{other}]}},"done":{done}}}"#
+            );
+            let lines = format!("{line}\n{{\"message\":{{}},\"done\":true}}\n");
+            let bytes: Vec<&[u8]> = lines.as_bytes().chunks(7).collect();
+            assert_eq!(
+                decode(bytes),
+                [text("So."), call("a"), call("b"), self::done()]
+            );
+        }
+        let null = br#"{"message":{"content":null,"tool_calls":null},"done":true}"#;
+        assert_eq!(decode([&null[..]]), [self::done()]);
     }
 
     #[test]

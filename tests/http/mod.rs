@@ -4,6 +4,7 @@
 mod chat;
 mod golden;
 mod guard;
+mod kept;
 mod own;
 mod promises;
 mod schema;

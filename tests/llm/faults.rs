@@ -1,12 +1,12 @@
 //! Every way in which an Ollama can fail: the right fault, one clear sentence with the next step, and
 //! no password in it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use caal::{
     fault::Fault,
     llm::{
-        ChatRequest, Delta, Llm as _, LlmError, Message,
+        ChatRequest, Delta, Llm as _, LlmError, Message, ToolSpec,
         ollama::{Ollama, OllamaConfig, Patience},
     },
 };
@@ -351,5 +351,31 @@ async fn the_list_of_models_is_read_or_refused() {
             error.to_string().contains("does not speak Ollama"),
             "{error}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_knows_no_tools_is_asked_without_them_from_then_on() {
+    let refusal: &[u8] = br#"{"error":"smollm2:135m does not support tools"}"#;
+    let lines = answer(&["Hello."]);
+    let server = Scripted::with(move |seen| match seen.body.get("tools") {
+        Some(_) => response("400 Bad Request", "application/json", &[refusal]),
+        None => streamed(&[lines.as_bytes()]),
+    })
+    .await;
+    let ollama = ollama(&server.url());
+    let lamp = Arc::new(ToolSpec {
+        name: "lamp".to_owned(),
+        description: "A lamp.".to_owned(),
+        parameters: serde_json::json!({"type": "object"}),
+    });
+    for asked in [2, 3] {
+        let request = ChatRequest {
+            tools: vec![lamp.clone()],
+            ..question()
+        };
+        let first = ollama.chat(request).next().await;
+        assert!(matches!(first, Some(Ok(Delta::Text(text))) if text == "Hello."));
+        assert_eq!(server.seen().len(), asked, "refused once, remembered then");
     }
 }

@@ -2,7 +2,7 @@
 //! fakes. Times are exact.
 
 mod manner;
-mod rooms;
+pub(crate) mod rooms;
 pub(crate) mod support;
 mod tools;
 

@@ -4,11 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use caal::{
+    app::Keeping,
     audio::Pcm,
     pii::Pii,
     room::{self, Desk, Host, Order, OrderError, Outcome},
     rtc::{Closed, Departure, Identity, Link, Participant, RoomCommand, RoomEvent},
-    session::{Manner, Turns},
+    session::{Manner, Setting, Turns},
     turn::Activation,
 };
 use tokio::{
@@ -19,12 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::support::{Story, ms, wake_word};
 
-const ANNA: &str = "anna";
+pub(crate) const ANNA: &str = "anna";
 
 /// What the people do, in milliseconds.
-type Script = Vec<(u64, RoomEvent)>;
+pub(crate) type Script = Vec<(u64, RoomEvent)>;
 
-struct Seen {
+pub(crate) struct Seen {
     lines: Vec<(u64, String)>,
     outcome: Outcome,
 }
@@ -67,7 +68,7 @@ impl Seen {
     }
 }
 
-fn join(who: &str) -> RoomEvent {
+pub(crate) fn join(who: &str) -> RoomEvent {
     RoomEvent::Joined(Participant {
         identity: Identity::new(who),
         name: Pii::default(),
@@ -92,6 +93,26 @@ async fn play_with(
     play_live(story, script, length, sleeps, desk).await
 }
 
+/// The same, always awake, where what is said is kept.
+pub(crate) async fn play_kept(
+    story: &Story,
+    script: Script,
+    length: u64,
+    keeping: Keeping,
+    turns: Turns,
+) -> Seen {
+    let (_, sleeps) = watch::channel(false);
+    play_all(
+        story,
+        script,
+        length,
+        sleeps,
+        Desk::default(),
+        (keeping, turns),
+    )
+    .await
+}
+
 /// The same, where it may change whether the assistant sleeps.
 async fn play_live(
     story: &Story,
@@ -99,6 +120,18 @@ async fn play_live(
     length: u64,
     sleeps: watch::Receiver<bool>,
     desk: Desk,
+) -> Seen {
+    let kept = (Keeping::default(), Turns::default());
+    play_all(story, script, length, sleeps, desk, kept).await
+}
+
+async fn play_all(
+    story: &Story,
+    script: Script,
+    length: u64,
+    sleeps: watch::Receiver<bool>,
+    desk: Desk,
+    (keeping, turns): (Keeping, Turns),
 ) -> Seen {
     let (events_tx, events) = mpsc::channel(16);
     let (commands, mut commands_rx) = mpsc::channel(64);
@@ -110,15 +143,19 @@ async fn play_live(
     };
     let teller = story.clone();
     let host = Host {
-        setting: Arc::new(move |_| {
-            let setting = teller.setting();
-            Box::pin(async move { Ok(setting) })
+        setting: Arc::new(move |room| {
+            let (setting, keeping) = (teller.setting(), keeping.clone());
+            let room = room.to_owned();
+            Box::pin(async move {
+                let past = keeping.past(&room).await;
+                Ok(Setting { past, ..setting })
+            })
         }),
         greeting: Arc::new(|| "Hello there.".to_owned()),
         wake_word: Arc::new(move || *sleeps.borrow()),
         woken: Arc::new(|| "Yes?".to_owned()),
         desk,
-        turns: Turns::default(),
+        turns,
     };
     let stop = CancellationToken::new();
     let started = Instant::now();

@@ -297,7 +297,7 @@ impl Story {
         }
     }
 
-    /// What the language model was asked.
+    /// What the language model was asked so far.
     pub(crate) fn requests(&self) -> Vec<ChatRequest> {
         self.requests.lock().unwrap().clone()
     }

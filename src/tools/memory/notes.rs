@@ -54,9 +54,9 @@ impl Memory {
         source: &str,
     ) -> Result<Note, MemoryError> {
         let store = self.store()?;
+        bounded("the key", key, LONGEST_KEY)?;
+        bounded("the value", value, LONGEST_VALUE)?;
         let (key, value) = (name(key), value.trim().to_owned());
-        bounded("the key", &key, LONGEST_KEY)?;
-        bounded("the value", &value, LONGEST_VALUE)?;
         let stay = stay.unwrap_or(USUAL).min(LONGEST);
         let now = SystemTime::now();
         let note = Note {
@@ -177,7 +177,7 @@ fn name(key: &str) -> String {
 
 fn bounded(what: &str, text: &str, most: usize) -> Result<(), MemoryError> {
     match text.chars().count() {
-        0 => Err(MemoryError::Refused(format!("{what} is empty"))),
+        _ if text.trim().is_empty() => Err(MemoryError::Refused(format!("{what} is empty"))),
         n if n > most => Err(MemoryError::Refused(format!(
             "{what} is longer than {most} characters; make it shorter"
         ))),
