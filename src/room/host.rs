@@ -40,12 +40,15 @@ const RETURN: Duration = Duration::from_secs(20);
 /// How long the room may take what we send before it counts as gone.
 const SENDING: Duration = Duration::from_secs(10);
 
+/// Makes what a conversation in the room of this name needs, or says in a sentence why it cannot.
+type SettingMaker = dyn Fn(&str) -> BoxFuture<'static, Result<Setting, String>> + Send + Sync;
+
 /// What a room's conversations are made of.
 #[derive(Clone)]
 pub struct Host {
     /// Makes a conversation in the room of this name, which remembers what was said there lately: loads the
     /// models of its ear, a fraction of a second. Asked for when somebody comes into an empty room.
-    pub setting: Arc<dyn Fn(&str) -> BoxFuture<'static, Result<Setting, String>> + Send + Sync>,
+    pub setting: Arc<SettingMaker>,
     /// Said when the first person can hear it; empty for nothing.
     pub greeting: Arc<dyn Fn() -> String + Send + Sync>,
     /// Whether conversations sleep until their wake word now, so that clients are told of sleep and

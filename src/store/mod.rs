@@ -77,7 +77,7 @@ impl Store {
 
     async fn start(
         path: PathBuf,
-        open: fn(&Path) -> Result<(Connection, Option<String>), StoreError>,
+        open: fn(&Path) -> Result<open::Opened, StoreError>,
     ) -> Result<Self, StoreError> {
         let (jobs, inbox) = mpsc::channel::<Job>(QUEUE);
         let (told, opened) = oneshot::channel();

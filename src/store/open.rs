@@ -22,7 +22,7 @@ const MODE: u32 = 0o600;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The file's connection, and what people should know of its opening.
-type Opened = (Connection, Option<String>);
+pub(super) type Opened = (Connection, Option<String>);
 
 /// Opens the file, as it is.
 pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {

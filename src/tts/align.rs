@@ -153,6 +153,6 @@ mod tests {
         };
         // Half of the sound is in the middle of the number.
         assert_eq!(heard([(&clause, 100_000)], 50_000), "It has");
-        assert_eq!(heard([(&clause, 100_000)], 95_000), "It has 1,234,567");
+        assert_eq!(heard([(&clause, 100_000)], 88_000), "It has 1,234,567");
     }
 }
