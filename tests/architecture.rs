@@ -110,6 +110,10 @@ const PURE: &[&str] = &[
     "rtc/join/packets.rs",
     "rtc/join/roster.rs",
     "tools/fast",
+    "tools/hass/action.rs",
+    "tools/hass/context.rs",
+    "tools/hass/names.rs",
+    "tools/hass/state.rs",
     "tools/spoken.rs",
 ];
 

@@ -2,6 +2,7 @@
 //! there at the moment. One file or folder per source of tools.
 
 pub mod fast;
+pub mod hass;
 mod spoken;
 mod toolbox;
 
