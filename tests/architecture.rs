@@ -115,7 +115,13 @@ const PURE: &[&str] = &[
     "rtc/join/mend.rs",
     "rtc/join/packets.rs",
     "rtc/join/roster.rs",
+    "tools/choice.rs",
     "tools/fast",
+    "tools/hass/action.rs",
+    "tools/hass/context.rs",
+    "tools/hass/names.rs",
+    "tools/hass/reply.rs",
+    "tools/hass/state.rs",
     "tools/spoken.rs",
 ];
 

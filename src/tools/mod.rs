@@ -1,7 +1,9 @@
 //! What the assistant can do beside talking: the [`Tool`] port, and the [`Toolbox`] that holds what is
 //! there at the moment. One file or folder per source of tools.
 
+pub mod choice;
 pub mod fast;
+pub mod hass;
 pub mod memory;
 mod spoken;
 mod toolbox;

@@ -1,6 +1,7 @@
 //! `caal bench`: the tables of docs/benchmarks.md, on the user's own machine. Statistics and the word
 //! error rate stand here; each bench has a file of its own.
 
+pub mod fast;
 pub mod load;
 mod peer;
 mod readback;
@@ -52,6 +53,8 @@ enum Which {
     Turn(turn::Args),
     /// The idle server: memory and CPU.
     Serve(serve::Args),
+    /// The fast path: time to understand, false triggers and commands among transcripts.
+    Fast(fast::Args),
     /// A conversation beside 500 requests a second to the HTTP API.
     Load(load::Args),
     /// Rooms: voice to voice as a LiveKit client hears it, interruption to silence, many rooms at once.
@@ -72,12 +75,13 @@ struct AllArgs {
 }
 
 /// Benches that take a peer and recordings, and those that do not.
-const ALL: [(&str, bool, bool); 5] = [
+const ALL: [(&str, bool, bool); 6] = [
     ("stt", true, true),
     ("tts", true, false),
     ("wake", true, true),
     ("turn", false, true),
     ("serve", false, false),
+    ("fast", false, true),
 ];
 
 pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Failure> {
@@ -105,6 +109,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
             return turn::run(&args, || app.conversation(place.clone())).await;
         }
         Which::Serve(args) => serve::run(&args, &settings).await?,
+        Which::Fast(args) => fast::run(&args)?,
         Which::Load(args) => return load::run(&args, &settings).await,
         Which::Rooms(args) => rooms::run(&args, &settings).await?,
         Which::All(args) => return all(&args, &settings).await,
