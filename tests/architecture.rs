@@ -113,6 +113,11 @@ const PURE: &[&str] = &[
     "rtc/join/mend.rs",
     "rtc/join/packets.rs",
     "rtc/join/roster.rs",
+    "tools/timers/ask.rs",
+    "tools/timers/book.rs",
+    "tools/timers/names.rs",
+    "tools/timers/say.rs",
+    "tools/timers/words.rs",
 ];
 
 /// Words of the runtime, the machine and the outside world.

@@ -1,6 +1,7 @@
 //! What the assistant can do beside talking: the [`Tool`] port, and the [`Toolbox`] that holds what is
 //! there at the moment. One file or folder per source of tools.
 
+pub mod timers;
 mod toolbox;
 
 pub use toolbox::{Shelf, Toolbox};
