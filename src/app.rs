@@ -7,6 +7,7 @@ mod following;
 mod house;
 mod judge;
 mod lacking;
+mod speaking_up;
 mod trial;
 
 pub use answering::{Answers, Chosen, llm, who_answers};
@@ -14,6 +15,7 @@ pub use following::Place;
 pub use house::{OurHouse, house};
 pub use judge::judge;
 pub use lacking::lacking;
+pub use speaking_up::speak_up;
 
 use std::{
     hash::{BuildHasher as _, RandomState},
