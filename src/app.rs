@@ -8,6 +8,7 @@ mod house;
 mod judge;
 mod keeping;
 mod lacking;
+mod speaking_up;
 mod trial;
 
 pub use answering::{Answers, Chosen, llm, who_answers};
@@ -16,6 +17,7 @@ pub use house::{OurHouse, house};
 pub use judge::judge;
 pub use keeping::Keeping;
 pub use lacking::lacking;
+pub use speaking_up::speak_up;
 
 use std::{
     hash::{BuildHasher as _, RandomState},

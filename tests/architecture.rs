@@ -123,6 +123,11 @@ const PURE: &[&str] = &[
     "tools/hass/reply.rs",
     "tools/hass/state.rs",
     "tools/spoken.rs",
+    "tools/timers/ask.rs",
+    "tools/timers/book.rs",
+    "tools/timers/names.rs",
+    "tools/timers/say.rs",
+    "tools/timers/words.rs",
 ];
 
 /// Words of the runtime, the machine and the outside world.

@@ -116,7 +116,7 @@ impl Desk {
 
     /// A conversation in `room` begins; on the desk until what is given back is dropped. A second one
     /// of the same name takes the place of the first.
-    pub(super) fn enter(&self, room: &str) -> Tray {
+    pub(crate) fn enter(&self, room: &str) -> Tray {
         let (sender, orders) = mpsc::channel(WAITING);
         let (status, watched) = watch::channel(RoomStatus::default());
         let place = Place {
@@ -140,11 +140,11 @@ impl Desk {
 }
 
 /// A conversation's side of the desk.
-pub(super) struct Tray {
+pub(crate) struct Tray {
     desk: Desk,
     room: String,
     /// What is wanted of it.
-    pub(super) orders: mpsc::Receiver<Order>,
+    pub(crate) orders: mpsc::Receiver<Order>,
     status: watch::Sender<RoomStatus>,
     /// Tells our place from that of a later conversation.
     ours: mpsc::Sender<Order>,
@@ -152,7 +152,7 @@ pub(super) struct Tray {
 
 impl Tray {
     /// Tells those outside how it is.
-    pub(super) fn show(&self, change: impl FnOnce(&mut RoomStatus)) {
+    pub(crate) fn show(&self, change: impl FnOnce(&mut RoomStatus)) {
         self.status.send_modify(change);
     }
 }

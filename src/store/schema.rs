@@ -54,4 +54,8 @@ pub(super) const STEPS: &[&str] = &["
         text TEXT NOT NULL,
         stored_at INTEGER NOT NULL
     ) STRICT;
+", "
+    -- What was asked for by the clock on the wall, and what comes again.
+    ALTER TABLE timers ADD COLUMN wall TEXT;    -- 2026-11-24T07:30:00; none where a length of time was asked for
+    ALTER TABLE timers ADD COLUMN repeat TEXT;  -- daily, weekdays or weekends; none: once
 "];

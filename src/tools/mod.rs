@@ -6,6 +6,7 @@ pub mod fast;
 pub mod hass;
 pub mod memory;
 mod spoken;
+pub mod timers;
 mod toolbox;
 
 pub use toolbox::{Shelf, Toolbox};
