@@ -49,7 +49,7 @@ use crate::{
     settings::Settings,
     stt::{Language, Stt, WhisperConfig, WhisperStt},
     telemetry::{self, metrics},
-    tools::{Toolbox, memory::Memory},
+    tools::{Toolbox, memory::Memory, timers::Timers},
     tts::{Dictionary, KokoroConfig, KokoroTts, SpeakRequest, Tts, TtsError},
     vad::Silero,
     wake::{self, EnergyConfig, Gated, OpenWakeWord},
@@ -83,6 +83,8 @@ pub struct App {
     ears: Ears,
     /// What outlives it.
     keeping: Keeping,
+    /// What speaks up by itself; none where nothing can.
+    timers: Option<Timers>,
     /// What goes on after the start; ends with the app.
     _warming: JoinSet<()>,
 }
@@ -180,6 +182,7 @@ impl App {
             first_turned: None,
             ears: Ears::default(),
             keeping: Keeping::default(),
+            timers: None,
             _warming: JoinSet::new(),
         }
     }
@@ -565,14 +568,18 @@ fn told(settings: &Settings, memory: &Memory) -> String {
     prompt
 }
 
+/// The clock in the zone that is set.
+fn there(settings: &Settings) -> jiff::Zoned {
+    let here = jiff::Zoned::now();
+    match here.in_tz(&settings.timezone) {
+        Ok(there) if !settings.timezone.is_empty() => there,
+        _ => here,
+    }
+}
+
 /// Date, time and zone where the assistant stands.
 fn now(settings: &Settings) -> Moment {
-    let mut now = jiff::Zoned::now();
-    if let Ok(there) = now.in_tz(&settings.timezone)
-        && !settings.timezone.is_empty()
-    {
-        now = there;
-    }
+    let now = there(settings);
     let zone = match settings.timezone_display.as_str() {
         "" => now.strftime("%Z").to_string(),
         name => name.to_owned(),

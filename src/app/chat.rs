@@ -23,7 +23,7 @@ use crate::{
         history::{Conversation, Ending},
         prompt,
     },
-    mind::{self, Question, Rules, Thought},
+    mind::{self, Offers, Question, Rules, Thought},
     pii::Pii,
     settings::Settings,
     store::conversations::{Exchange, Which},
@@ -44,8 +44,11 @@ struct Known {
     id: String,
     used_at: SystemTime,
     questions: u64,
-    talk: Arc<tokio::sync::Mutex<Conversation>>,
+    talk: Talk,
 }
+
+/// What was said, for one question at a time, and the tools that it is offered.
+type Talk = (Arc<tokio::sync::Mutex<Conversation>>, Offers);
 
 impl Chats {
     /// All of them, the last used first.
@@ -97,7 +100,7 @@ impl Chats {
         settings: &Settings,
         question: ChatQuestion,
     ) -> Chatting {
-        let (id, talk) = self.open(&question, settings);
+        let (id, (talk, offers)) = self.open(&question, settings);
         let room = format!("{ROOM}{id}");
         let mut talk = talk.lock_owned().await;
         talk.limit(history_limits(settings));
@@ -117,6 +120,7 @@ impl Chats {
             caller: Caller::default(),
             sure: watch::channel(true).1,
             acts: acts.clone(),
+            offers,
             rules: Rules {
                 fillers: false, // they can be seen to take a moment
                 ..super::following::mind_rules(settings)
@@ -144,11 +148,7 @@ impl Chats {
     }
 
     /// The chat that is meant, or a new one.
-    fn open(
-        &self,
-        question: &ChatQuestion,
-        settings: &Settings,
-    ) -> (String, Arc<tokio::sync::Mutex<Conversation>>) {
+    fn open(&self, question: &ChatQuestion, settings: &Settings) -> (String, Talk) {
         let mut chats = self.known();
         let meant = match &question.chat {
             Some(id) => chats.iter().position(|chat| chat.id == *id),
@@ -180,7 +180,7 @@ impl Chats {
             }
         }
         let talk = Conversation::new(history_limits(settings));
-        let talk = Arc::new(tokio::sync::Mutex::new(talk));
+        let talk = (Arc::new(tokio::sync::Mutex::new(talk)), Offers::default());
         chats.push(Known {
             id: id.clone(),
             used_at: SystemTime::now(),

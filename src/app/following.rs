@@ -174,6 +174,7 @@ pub(super) fn mind_rules(settings: &Settings) -> mind::Rules {
         rounds: settings.tool_rounds,
         fillers: settings.tool_fillers,
         fast: settings.fast_path,
+        budget: settings.num_ctx as usize / 3,
         zone: settings.timezone.clone(),
     }
 }

@@ -1,12 +1,13 @@
 //! What outlives the process, as it is wired: the store in the data folder, the owner's rules for
 //! conversations, and the sweep of what is old.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::App;
+use super::{App, there};
 use crate::{
     llm::history::{Ending, Past},
     session::{Answered, Turns},
@@ -16,7 +17,10 @@ use crate::{
         conversations::{Exchange, Remembered, Rules},
     },
     telemetry::Outcome,
-    tools::memory::Memory,
+    tools::{
+        memory::Memory,
+        timers::{Clock, Due, Timers},
+    },
 };
 
 /// How often what is old is looked for: a day's words are gone an hour after their time at the latest, also
@@ -79,6 +83,20 @@ impl Keeping {
         turns.kept_by(move |room, answered| conversations.note(room, exchange(answered)));
     }
 
+    /// Timers, alarms and reminders: those that are kept go on. What is due goes to `due`.
+    pub async fn timers(&self, live: &Live, due: mpsc::Sender<Due>) -> Timers {
+        let clock = |live: Live| -> Clock { Arc::new(move || there(&live.current())) };
+        let store = self.store.clone().ok();
+        match Timers::start(store, clock(live.clone()), due.clone()).await {
+            Ok(timers) => timers,
+            Err(error) => {
+                warn!("timers are not kept: {error}");
+                let timers = Timers::start(None, clock(live.clone()), due).await;
+                timers.expect("nothing is read that could fail")
+            }
+        }
+    }
+
     /// A conversation begins in `room` (empty: this machine's own sound): what was said there lately, for
     /// [`Setting::past`](crate::session::Setting::past).
     pub async fn past(&self, room: &str) -> Vec<Past> {
@@ -136,6 +154,13 @@ impl App {
         self
     }
 
+    /// The app that can be asked for timers, which somebody has speak up ([`super::speak_up`]).
+    pub fn timing(mut self, timers: Timers) -> Self {
+        self.timers = Some(timers);
+        self.equip(&self.settings());
+        self
+    }
+
     /// Has the tools at hand that `settings` allow.
     pub(super) fn equip(&self, settings: &Settings) {
         let toolbox = &self.engines.tools;
@@ -144,6 +169,8 @@ impl App {
             false => Vec::new(),
         };
         toolbox.put("memory", memory);
+        let timers = self.timers.as_ref();
+        toolbox.put("timers", timers.map(Timers::tools).unwrap_or_default());
     }
 
     /// What outlives the process.

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     net::TcpListener,
-    sync::watch,
+    sync::{mpsc, watch},
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,7 @@ use crate::{
     session::{Effect, Setting, Turns, Watch},
     settings::{Live, Settings},
     telemetry,
+    tools::timers::Timers,
     turn::{Duplex, TurnConfig},
 };
 
@@ -98,6 +99,9 @@ impl Args {
     }
 }
 
+/// What is due and waits to be announced; more waits with the timers.
+const DUE: usize = 8;
+
 /// The room of this machine's own sound.
 const HERE: &str = "";
 
@@ -113,6 +117,7 @@ enum Part {
     Rooms(Result<(), Failure>),
     Lobby,
     Standing,
+    Timers,
     Settings,
     Local(Result<(), DeviceError>),
 }
@@ -159,6 +164,16 @@ pub(super) async fn run(
         warn!("{remark}");
     }
     keeping.follow(&panel.turns);
+    let (ring, due) = mpsc::channel(DUE);
+    let timers = keeping.timers(&live, ring).await;
+    tasks.spawn({
+        let speaking = app::speak_up(due, desk.clone(), timers.clone(), panel.turns.clone());
+        let stop = stop.clone();
+        async move {
+            stop.run_until_cancelled(speaking).await;
+            Part::Timers
+        }
+    });
     if let Some(endpoint) = &settings.otlp_endpoint {
         // Why is not told: it would quote the address, and that may hold a password.
         let exporter = telemetry::Exporter::start(endpoint).map_err(|_| {
@@ -229,7 +244,7 @@ pub(super) async fn run(
         loaded = async {
             fetch(&settings, &panel, address.port()).await;
             remark("caal: loading the models…");
-            load(settings, wanted, &panel.progress, &keeping).await
+            load(settings, wanted, &panel.progress, (&keeping, &timers)).await
         } => Some(loaded?),
     };
     let mut result = Ok(ExitCode::SUCCESS);
@@ -418,13 +433,13 @@ async fn load(
     settings: Settings,
     wanted: Option<Wanted>,
     progress: &Progress,
-    keeping: &Keeping,
+    (keeping, timers): (&Keeping, &Timers),
 ) -> Result<(Arc<App>, Option<(Setting, Option<Vec<String>>)>), Failure> {
     if let Some(Wanted { wake, .. }) = &wanted {
         app::check_wake_words(&settings, wake.as_ref().unwrap_or(&settings.wake_words))?;
     }
     let app = App::build_telling(settings, progress).await?;
-    let app = Arc::new(app.keeping(keeping.clone()));
+    let app = Arc::new(app.keeping(keeping.clone()).timing(timers.clone()));
     let Some(Wanted { wake, turn }) = wanted else {
         return Ok((app, None));
     };
@@ -568,6 +583,9 @@ fn why_ended(ended: Result<Part, JoinError>) -> Result<String, Failure> {
             )))
         }
         Ok(Part::Rooms(Err(failure))) => Err(failure),
+        Ok(Part::Timers) => Err(Failure::internal(
+            "timers do not speak up any more; see the log and start caal again",
+        )),
         Ok(Part::Settings) => Err(Failure::internal(
             "the settings are not followed any more; see the log and start caal again",
         )),

@@ -10,7 +10,7 @@ mod hands;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -34,6 +34,7 @@ use crate::{
     telemetry::{Kind, Span, metrics},
     tools::{
         Caller, Tool, Toolbox,
+        choice::Chooser,
         fast::{self, Now, Plan},
     },
 };
@@ -56,6 +57,16 @@ const WITH_TOOLS: &str = "You can act through tools. When the user wants somethi
 tool can find out, call the tool at once instead of announcing it, and never claim to have done what no \
 tool has done. Afterwards tell the result in one short sentence. For everything else answer without a tool.";
 
+/// Small tools that are offered with every question.
+const ALWAYS: [&str; 6] = [
+    "hass_control",
+    "hass_get_state",
+    "set_timer",
+    "list_timers",
+    "cancel_timer",
+    "web_search",
+];
+
 /// How answers are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -65,6 +76,8 @@ pub struct Rules {
     pub fillers: bool,
     /// Whether plain commands are done without the language model.
     pub fast: bool,
+    /// Tokens of the language model's context that tools may take.
+    pub budget: usize,
     /// The user's time zone by its IANA name; empty for this machine's.
     pub zone: String,
 }
@@ -75,8 +88,27 @@ impl Default for Rules {
             rounds: 5,
             fillers: true,
             fast: true,
+            budget: 4096,
             zone: String::new(),
         }
+    }
+}
+
+/// Which tools one conversation is offered, where there are more than fit. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Offers(Arc<Mutex<Chooser>>);
+
+impl Default for Offers {
+    fn default() -> Self {
+        let always = ALWAYS.into_iter().map(str::to_owned);
+        Self(Arc::new(Mutex::new(Chooser::new(always))))
+    }
+}
+
+impl Offers {
+    fn chooser(&self) -> MutexGuard<'_, Chooser> {
+        // Nothing in there can be left half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -92,6 +124,8 @@ pub struct Question {
     pub sure: watch::Receiver<bool>,
     /// What was called for it is written down here.
     pub acts: Acts,
+    /// The conversation's.
+    pub offers: Offers,
     /// How the answer is made.
     pub rules: Rules,
 }
@@ -214,7 +248,14 @@ enum Acted {
 impl Thinking {
     async fn run(self) -> Result<(), Gone> {
         let tools = self.tools.all();
-        let specs: Vec<Arc<ToolSpec>> = tools.iter().map(|tool| tool.spec().clone()).collect();
+        let Question {
+            words,
+            offers,
+            rules,
+            ..
+        } = &self.question;
+        let offered = offers.chooser().choose(&tools, words, rules.budget);
+        let specs: Vec<Arc<ToolSpec>> = offered.iter().map(|tool| tool.spec().clone()).collect();
         let mut messages = self.question.messages.clone();
         if !specs.is_empty() {
             told_of_tools(&mut messages);
@@ -388,6 +429,9 @@ impl Thinking {
         let round = acts.begin(&wrote.text, &calls);
         let shown = shown(&calls);
         self.doing(Progress::Running, &shown).await?;
+        for call in &calls {
+            self.question.offers.chooser().used(&call.name);
+        }
         let done = self.all_of(&self.hands(tools, round), &calls).await?;
         let failed = done.iter().any(|done| done.problem.is_some());
         let progress = match failed {

@@ -62,7 +62,7 @@ use crate::{
         acts::Acts,
         history::{self, Conversation, Ending, Limits},
     },
-    mind::Rules,
+    mind::{Offers, Rules},
     pii::Pii,
     stt::{Language, SttError, Transcript},
     telemetry::{self, Interruption, Outcome, Span, metrics},
@@ -143,6 +143,8 @@ pub struct Session {
     judge: Option<Judge>,
     pace: Pace,
     history: Conversation,
+    /// Which tools the language model is told of.
+    offers: Offers,
     clip: Option<Clip>,
     /// The sound of the speech that has just begun.
     beginning: Option<(SamplePos<Hz16k>, Pcm<Hz16k>)>,
@@ -185,6 +187,7 @@ impl Session {
             machine: TurnMachine::new(config.turn),
             pace: Pace::start(config.clock),
             history: Conversation::new(config.history),
+            offers: Offers::default(),
             config,
             engines,
             judge: turn_end.map(|model| Arc::new(Mutex::new(model))),
@@ -650,6 +653,7 @@ impl Session {
             },
             sure: watched,
             acts: acts.clone(),
+            offers: self.offers.clone(),
             rules: self.config.mind.clone(),
         };
         let mut making = self.make(Script::Ask(Box::new(asking)));

@@ -22,7 +22,7 @@ use crate::{
     audio::{Hz24k, Pcm, SamplePos},
     fault::Fault,
     llm::{Message, acts::Acts},
-    mind::{self, Doing, Question, Rules, Thought},
+    mind::{self, Doing, Offers, Question, Rules, Thought},
     pii::Pii,
     telemetry::{Engine, Span, metrics},
     tools::Caller,
@@ -62,6 +62,7 @@ pub(super) struct Asking {
     pub(super) sure: watch::Receiver<bool>,
     /// What is called for it.
     pub(super) acts: Acts,
+    pub(super) offers: Offers,
     pub(super) rules: Rules,
 }
 
@@ -155,6 +156,7 @@ impl Reply {
             caller: asking.caller,
             sure: asking.sure,
             acts: asking.acts,
+            offers: asking.offers,
             rules: asking.rules,
         };
         let (llm, tools) = (self.engines.llm.clone(), self.engines.tools.clone());
