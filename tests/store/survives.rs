@@ -160,7 +160,6 @@ async fn on_a_full_disk_writing_is_refused_in_one_sentence_and_goes_on_when_ther
     }
     assert_eq!(refused, 5);
     assert_eq!(messages(&conversations).await, ["before", "yes"]);
-    // Whoever starts now is told, too, or it has room enough left to open.
     drop(file);
     fs::remove_file(&filler).unwrap();
     conversations.note("den", exchange("after", "yes"));
