@@ -44,8 +44,11 @@ fn tool(name: &str, description: &str, parameters: &str) -> Arc<dyn Tool> {
     })))
 }
 
+/// The index of the right tool, and a question for it.
+type Asked = (usize, &'static str);
+
 /// The tools, and by half the questions with the index of the right one.
-fn corpus() -> (Vec<Arc<dyn Tool>>, [Vec<(usize, &'static str)>; 2]) {
+fn corpus() -> (Vec<Arc<dyn Tool>>, [Vec<Asked>; 2]) {
     let (mut tools, mut questions) = (Vec::new(), [Vec::new(), Vec::new()]);
     for (i, line) in TOOLS.lines().skip(1).enumerate() {
         let [name, description, parameters, tuned, held] = line.split('\t').collect::<Vec<_>>()[..]

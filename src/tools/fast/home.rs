@@ -141,6 +141,9 @@ fn media(words: &[&str]) -> Option<Plan> {
     let onto = |action: &str, target: Option<String>| target.map(|target| control(action, target));
     match words {
         ["pause", rest @ ..] => onto("pause", players(rest)),
+        ["stop", rest @ ..] if rest.first() != Some(&"it") && !rest.is_empty() => {
+            onto("pause", players(rest))
+        }
         ["play"] | ["play", "the", "music"] => onto("play", player(&[])),
         ["resume" | "unpause", rest @ ..] => onto("play", players(rest)),
         ["continue", rest @ ..] if !rest.is_empty() => onto("play", players(rest)),

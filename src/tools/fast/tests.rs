@@ -79,6 +79,7 @@ fn things_are_switched() {
         ("Mute the TV.", "mute", "tv"),
         ("pause", "pause", "music"),
         ("Pause the music", "pause", "music"),
+        ("Stop the music!", "pause", "music"),
         ("resume", "play", "music"),
         ("Skip this song.", "next", "music"),
         ("skip on TV", "next", "tv"),

@@ -60,8 +60,11 @@ pub(super) fn entities(reply: &str) -> Result<Vec<Entity>, String> {
     }
 }
 
+/// Its indent, key and value.
+type Field = (usize, String, String);
+
 fn read(text: &str) -> Vec<Entity> {
-    let mut all: Vec<(Vec<(usize, String, String)>, String)> = Vec::new();
+    let mut all: Vec<(Vec<Field>, String)> = Vec::new();
     for line in text.lines() {
         let indent = line.len() - line.trim_start().len();
         let (line_in, body) = match line.strip_prefix("- ") {
@@ -104,7 +107,7 @@ fn read(text: &str) -> Vec<Entity> {
         .collect()
 }
 
-fn entity(fields: Vec<(usize, String, String)>, block: String) -> Option<Entity> {
+fn entity(fields: Vec<Field>, block: String) -> Option<Entity> {
     let mut entity = Entity {
         block,
         ..Entity::default()
