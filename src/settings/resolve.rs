@@ -96,6 +96,10 @@ pub struct Settings {
     pub hosts: Vec<String>,
     pub origins: Vec<String>,
     pub keep_turn_words: bool,
+    /// Who searches the web: `duckduckgo`, `searxng` or `off`.
+    pub web_search: String,
+    /// The row `web_search_url`, where it is set.
+    pub web_search_url: Option<String>,
     pub otlp_endpoint: Option<String>,
 }
 
@@ -263,6 +267,8 @@ impl Reader<'_> {
             hosts: self.words("hosts"),
             origins: self.words("origins"),
             keep_turn_words: self.flag("keep_turn_words"),
+            web_search: self.text("web_search"),
+            web_search_url: Some(self.text("web_search_url")).filter(|url| !url.is_empty()),
             otlp_endpoint: Some(self.text("otlp_endpoint")).filter(|url| !url.is_empty()),
         }
     }

@@ -1,8 +1,10 @@
 //! What the assistant can do beside talking: the [`Tool`] port, and the [`Toolbox`] that holds what is
 //! there at the moment. One file or folder per source of tools.
 
+pub mod date_time;
 pub mod timers;
 mod toolbox;
+pub mod web_search;
 
 pub use toolbox::{Shelf, Toolbox};
 
