@@ -128,6 +128,7 @@ const PURE: &[&str] = &[
     "tools/timers/names.rs",
     "tools/timers/say.rs",
     "tools/timers/words.rs",
+    "tools/web_search/html.rs",
 ];
 
 /// Words of the runtime, the machine and the outside world.

@@ -105,6 +105,10 @@ pub struct Settings {
     /// None: for ever.
     pub conversation_retention: Option<Duration>,
     pub memory_enabled: bool,
+    /// Who searches the web: `duckduckgo`, `searxng` or `off`.
+    pub web_search: String,
+    /// The row `web_search_url`, where it is set.
+    pub web_search_url: Option<String>,
     pub otlp_endpoint: Option<String>,
 }
 
@@ -277,6 +281,8 @@ impl Reader<'_> {
             conversation_retention: Some(DAY * self.whole("conversation_retention"))
                 .filter(|days| !days.is_zero()),
             memory_enabled: self.flag("memory_enabled"),
+            web_search: self.text("web_search"),
+            web_search_url: Some(self.text("web_search_url")).filter(|url| !url.is_empty()),
             otlp_endpoint: Some(self.text("otlp_endpoint")).filter(|url| !url.is_empty()),
         }
     }

@@ -739,6 +739,22 @@ pub const ROWS: &[Row] = &[
     )
     .taking_effect(Applies::AtOnce),
     row(
+        "web_search",
+        "CAAL_WEB_SEARCH",
+        Kind::Choice(&["duckduckgo", "searxng", "off"]),
+        "duckduckgo",
+        "Who is asked when the assistant searches the web: DuckDuckGo, a SearXNG server (`web_search_url`), or nobody.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "web_search_url",
+        "CAAL_WEB_SEARCH_URL",
+        Kind::OptionalUrl,
+        "",
+        "The SearXNG server to search with, such as `http://localhost:8888`; it must allow the format `json`.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
         "otlp_endpoint",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         Kind::OptionalUrl,

@@ -2,12 +2,14 @@
 //! there at the moment. One file or folder per source of tools.
 
 pub mod choice;
+pub mod date_time;
 pub mod fast;
 pub mod hass;
 pub mod memory;
 mod spoken;
 pub mod timers;
 mod toolbox;
+pub mod web_search;
 
 pub use toolbox::{Shelf, Toolbox};
 

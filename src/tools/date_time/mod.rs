@@ -124,13 +124,28 @@ mod tests {
         for (arguments, expected) in [
             (json!({}), "It's 4:05 PM."),
             (json!({"what": "time"}), "It's 4:05 PM."),
-            (json!({"what": "date"}), "Today is Tuesday, November 24, 2026."),
+            (
+                json!({"what": "date"}),
+                "Today is Tuesday, November 24, 2026.",
+            ),
             (json!({"what": "day"}), "Today is Tuesday."),
             (json!({"what": "year"}), "It's 2026."),
-            (json!({"zone": "Tokyo"}), "In Tokyo it's 12:05 AM on Wednesday."),
-            (json!({"zone": "new york"}), "In New York it's 10:05 AM on Tuesday."),
-            (json!({"what": "date", "zone": "Asia/Tokyo"}), "In Tokyo it's Wednesday, November 25, 2026."),
-            (json!({"what": "all", "zone": "UTC"}), "In UTC it's 3:05 PM on Tuesday, November 24, 2026."),
+            (
+                json!({"zone": "Tokyo"}),
+                "In Tokyo it's 12:05 AM on Wednesday.",
+            ),
+            (
+                json!({"zone": "new york"}),
+                "In New York it's 10:05 AM on Tuesday.",
+            ),
+            (
+                json!({"what": "date", "zone": "Asia/Tokyo"}),
+                "In Tokyo it's Wednesday, November 25, 2026.",
+            ),
+            (
+                json!({"what": "all", "zone": "UTC"}),
+                "In UTC it's 3:05 PM on Tuesday, November 24, 2026.",
+            ),
         ] {
             assert_eq!(asked(arguments).await.unwrap(), expected);
         }
@@ -140,7 +155,10 @@ mod tests {
     async fn a_place_that_nobody_knows_is_refused() {
         for place in ["Gondor", "../../etc/passwd", "é", "/", "Posix"] {
             let refused = asked(json!({ "zone": place })).await;
-            assert!(matches!(refused, Err(ToolError::Refused(_))), "{place}: {refused:?}");
+            assert!(
+                matches!(refused, Err(ToolError::Refused(_))),
+                "{place}: {refused:?}"
+            );
         }
     }
 }

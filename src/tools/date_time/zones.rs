@@ -160,7 +160,11 @@ mod tests {
             ("america/new_york", "New York"),
             ("St. Johns", "St Johns"),
         ] {
-            assert_eq!(find(said).map(|found| found.name).as_deref(), Some(name), "{said}");
+            assert_eq!(
+                find(said).map(|found| found.name).as_deref(),
+                Some(name),
+                "{said}"
+            );
         }
     }
 }
