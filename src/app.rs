@@ -6,6 +6,7 @@ mod following;
 mod house;
 mod judge;
 mod lacking;
+pub mod tools;
 mod trial;
 
 pub use answering::{Answers, Chosen, llm, who_answers};

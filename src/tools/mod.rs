@@ -1,8 +1,12 @@
 //! What the assistant can do beside talking: the [`Tool`] port, and the [`Toolbox`] that holds what is
 //! there at the moment. One file or folder per source of tools.
 
+mod connections;
+pub mod mcp;
+mod n8n;
 mod toolbox;
 
+pub use connections::{Connections, ConnectionsConfig};
 pub use toolbox::{Shelf, Toolbox};
 
 use std::{sync::Arc, time::Duration};
