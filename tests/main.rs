@@ -21,6 +21,7 @@ mod sound;
 mod stt;
 mod support;
 mod text;
+mod tools;
 mod traces;
 mod tts;
 mod turn_taking;
