@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, FusedFuture as _},
+};
 use rmcp::{
     ClientHandler, RoleClient, ServiceError, ServiceExt as _,
     model::{CallToolRequestParams, CallToolResponse, PaginatedRequestParams, Tool as Listed},
@@ -194,7 +197,7 @@ impl Link {
         let peer = running.peer().clone();
         peer.set_response_cache_config(ClientCacheConfig::disabled())
             .await;
-        let (end, waiting) = (running.cancellation_token(), running.waiting());
+        let (end, waiting) = (running.cancellation_token(), running.waiting().fuse());
         tokio::pin!(waiting);
         let trouble = loop {
             let asked = *self.asked.borrow();
@@ -229,7 +232,9 @@ impl Link {
             }
         };
         end.cancel();
-        let _ = timeout(ENDING, waiting).await;
+        if !waiting.is_terminated() {
+            let _ = timeout(ENDING, waiting).await;
+        }
         trouble
     }
 
