@@ -9,6 +9,7 @@ mod judge;
 mod keeping;
 mod lacking;
 mod speaking_up;
+pub mod tools;
 mod trial;
 
 pub use answering::{Answers, Chosen, llm, who_answers};

@@ -22,6 +22,7 @@ mod store;
 mod stt;
 mod support;
 mod text;
+mod tools;
 mod traces;
 mod tts;
 mod turn_taking;

@@ -109,6 +109,15 @@ pub struct Settings {
     pub web_search: String,
     /// The row `web_search_url`, where it is set.
     pub web_search_url: Option<String>,
+    pub hass_enabled: bool,
+    pub hass_host: String,
+    pub hass_token: Option<Pii<String>>,
+    pub n8n_enabled: bool,
+    pub n8n_url: String,
+    pub n8n_token: Option<Pii<String>>,
+    pub n8n_webhook_auth: Option<Pii<String>>,
+    /// The file that names other servers; there may be none.
+    pub mcp_servers: PathBuf,
     pub otlp_endpoint: Option<String>,
 }
 
@@ -283,6 +292,15 @@ impl Reader<'_> {
             memory_enabled: self.flag("memory_enabled"),
             web_search: self.text("web_search"),
             web_search_url: Some(self.text("web_search_url")).filter(|url| !url.is_empty()),
+            hass_enabled: self.flag("hass_enabled"),
+            hass_host: self.text("hass_host"),
+            hass_token: self.secret("hass_token"),
+            n8n_enabled: self.flag("n8n_enabled"),
+            n8n_url: self.text("n8n_url"),
+            n8n_token: self.secret("n8n_token"),
+            n8n_webhook_auth: self.secret("n8n_webhook_auth"),
+            mcp_servers: path(self.text("mcp_servers"))
+                .unwrap_or_else(|| self.sources.file_path.with_file_name("mcp_servers.json")),
             otlp_endpoint: Some(self.text("otlp_endpoint")).filter(|url| !url.is_empty()),
         }
     }

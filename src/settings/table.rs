@@ -303,7 +303,7 @@ pub const ROWS: &[Row] = &[
         "HASS_ENABLED",
         Kind::Bool,
         "false",
-        "Whether Home Assistant is used. Kept for the tools that are to come, as are the next five.",
+        "Whether Home Assistant is used.",
     )
     .taking_effect(Applies::AtOnce),
     row(
@@ -752,6 +752,23 @@ pub const ROWS: &[Row] = &[
         Kind::OptionalUrl,
         "",
         "The SearXNG server to search with, such as `http://localhost:8888`; it must allow the format `json`.",
+    )
+    .taking_effect(Applies::AtOnce),
+    row(
+        "mcp_servers",
+        "CAAL_MCP_SERVERS",
+        Kind::Path,
+        "",
+        "File that names more MCP servers, as CAAL's `mcp_servers.json` does; see [tools.md](tools.md). It names programs that are run. Empty: `mcp_servers.json` beside the settings file. A change of the file is seen within seconds.",
+    )
+    .taking_effect(Applies::AtOnce)
+    .on_this_machine(),
+    row(
+        "n8n_webhook_auth",
+        "N8N_WEBHOOK_AUTH",
+        Kind::Secret,
+        "",
+        "What n8n's webhooks want to see, where they want a login: `Bearer …`, `Basic user:password` or `Header-Name: value`.",
     )
     .taking_effect(Applies::AtOnce),
     row(

@@ -2,15 +2,19 @@
 //! there at the moment. One file or folder per source of tools.
 
 pub mod choice;
+mod connections;
 pub mod date_time;
 pub mod fast;
 pub mod hass;
+pub mod mcp;
 pub mod memory;
+mod n8n;
 mod spoken;
 pub mod timers;
 mod toolbox;
 pub mod web_search;
 
+pub use connections::{Connections, ConnectionsConfig};
 pub use toolbox::{Shelf, Toolbox};
 
 use std::{sync::Arc, time::Duration};
