@@ -1,6 +1,7 @@
 //! Composition root: the only file (beside `cli` and tests) that names Whisper, Kokoro, Ollama, ….
 //! Turns settings into running engines.
 
+mod abilities;
 mod answering;
 mod chat;
 mod following;
@@ -50,7 +51,7 @@ use crate::{
     settings::Settings,
     stt::{Language, Stt, WhisperConfig, WhisperStt},
     telemetry::{self, metrics},
-    tools::{Toolbox, memory::Memory, timers::Timers},
+    tools::{Connections, ConnectionsConfig, Toolbox, hass::Hass, mcp::ServerStatus, memory::Memory, timers::Timers},
     tts::{Dictionary, KokoroConfig, KokoroTts, SpeakRequest, Tts, TtsError},
     vad::Silero,
     wake::{self, EnergyConfig, Gated, OpenWakeWord},
@@ -86,6 +87,9 @@ pub struct App {
     keeping: Keeping,
     /// What speaks up by itself; none where nothing can.
     timers: Option<Timers>,
+    /// The servers that tools come from.
+    connections: Connections,
+    hass: Hass,
     /// What goes on after the start; ends with the app.
     _warming: JoinSet<()>,
 }
@@ -165,9 +169,10 @@ impl App {
     }
 
     /// The app with engines that are there already, and the runtime of the ear's models: for benches and
-    /// tests that leave some of them out.
+    /// tests that leave some of them out. To be called in an asynchronous runtime.
     pub fn with(settings: Settings, runtime: Runtime, engines: Engines) -> Self {
         let llm = Arc::new(Exchange::new(engines.llm));
+        let connections = Connections::start(ConnectionsConfig::default(), engines.tools.clone());
         Self {
             settings: watch::Sender::new(Arc::new(settings)),
             troubles: Troubles::default(),
@@ -184,6 +189,8 @@ impl App {
             ears: Ears::default(),
             keeping: Keeping::default(),
             timers: None,
+            hass: Hass::new(connections.remote("home_assistant")),
+            connections,
             _warming: JoinSet::new(),
         }
     }
@@ -308,7 +315,7 @@ pub fn rooms(app: &Arc<App>) -> Result<room::Host, Failure> {
         let app = app.clone();
         Arc::new(move || say(&app.settings()))
     };
-    let (maker, sleeper) = (app.clone(), app.clone());
+    let (maker, sleeper, asked) = (app.clone(), app.clone(), app.clone());
     Ok(room::Host {
         setting: Arc::new(move |room| {
             let (app, room) = (maker.clone(), room.to_owned());
@@ -329,6 +336,10 @@ pub fn rooms(app: &Arc<App>) -> Result<room::Host, Failure> {
         greeting: of(greeting),
         wake_word: Arc::new(move || sleeper.settings().wake_word_enabled),
         woken: of(wake_greeting),
+        missing: Arc::new(move || {
+            let servers = asked.servers();
+            servers.iter().filter_map(ServerStatus::error).collect()
+        }),
         desk: room::Desk::default(),
         turns: Turns::default(),
     })

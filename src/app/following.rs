@@ -268,6 +268,10 @@ impl App {
     /// Takes over what changes in `live`, also what has changed since the app was built. Never ends;
     /// dropping it stops it.
     pub async fn follow(self: &Arc<Self>, live: &Live) {
+        tokio::join!(self.follow_settings(live), self.tend_tools(live));
+    }
+
+    async fn follow_settings(self: &Arc<Self>, live: &Live) {
         let mut changes = live.watch();
         changes.mark_changed();
         let mut turned = self.first_turned.clone();

@@ -24,6 +24,7 @@ use crate::{
     },
     settings::{Live, LlmProvider, Settings},
     telemetry,
+    tools::mcp::ServerStatus,
     tts::KokoroTts,
     wake,
     wizard::{self, Service},
@@ -102,6 +103,20 @@ impl House for OurHouse {
             let app = app.ok_or(ChatError::Loading)?;
             let settings = app.settings();
             Ok(chats.ask(&app, &settings, question).await)
+        }
+        .boxed()
+    }
+
+    fn servers(&self) -> Vec<ServerStatus> {
+        self.app.get().map(|app| app.servers()).unwrap_or_default()
+    }
+
+    fn reload_tools(&self) -> BoxFuture<'static, usize> {
+        let app = self.app.get().cloned();
+        async move {
+            let Some(app) = app else { return 0 };
+            app.reload_tools().await;
+            app.engines().tools.all().len()
         }
         .boxed()
     }

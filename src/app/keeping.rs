@@ -7,11 +7,11 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::{App, there};
+use super::there;
 use crate::{
     llm::history::{Ending, Past},
     session::{Answered, Turns},
-    settings::{Live, Settings},
+    settings::Live,
     store::{
         Conversations, Store, StoreError,
         conversations::{Exchange, Remembered, Rules},
@@ -143,39 +143,6 @@ impl Default for Keeping {
             conversations: Conversations::default(),
             memory: Memory::default(),
         }
-    }
-}
-
-impl App {
-    /// The app whose conversations remember what is kept.
-    pub fn keeping(mut self, keeping: Keeping) -> Self {
-        self.keeping = keeping;
-        self.equip(&self.settings());
-        self
-    }
-
-    /// The app that can be asked for timers, which somebody has speak up ([`super::speak_up`]).
-    pub fn timing(mut self, timers: Timers) -> Self {
-        self.timers = Some(timers);
-        self.equip(&self.settings());
-        self
-    }
-
-    /// Has the tools at hand that `settings` allow.
-    pub(super) fn equip(&self, settings: &Settings) {
-        let toolbox = &self.engines.tools;
-        let memory = match settings.memory_enabled {
-            true => self.keeping.memory.tools(),
-            false => Vec::new(),
-        };
-        toolbox.put("memory", memory);
-        let timers = self.timers.as_ref();
-        toolbox.put("timers", timers.map(Timers::tools).unwrap_or_default());
-    }
-
-    /// What outlives the process.
-    pub fn kept(&self) -> &Keeping {
-        &self.keeping
     }
 }
 

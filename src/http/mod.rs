@@ -20,7 +20,7 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::{fault::Fault, mind::Doing, pii::Pii, room::Desk, rtc::join::Server, settings::Live};
+use crate::{fault::Fault, mind::Doing, pii::Pii, room::Desk, rtc::join::Server, settings::Live, tools::mcp::ServerStatus};
 
 /// Where the server stands on its way to answering. One whose models cannot be loaded ends with the
 /// reason, so there is no state for that.
@@ -82,6 +82,12 @@ pub trait House: Send + Sync {
     /// The sound of a sentence as a WAV file: 24 kHz, mono, 16 bit. Dropping the future stops it, and so
     /// does a conversation that needs the voice.
     fn say(&self, say: Say) -> BoxFuture<'static, Result<Vec<u8>, SayError>>;
+
+    /// The servers that tools come from, and how they fare; none until the house is ready.
+    fn servers(&self) -> Vec<ServerStatus>;
+
+    /// Looks for tools anew at all of them; how many tools there are then. Takes half a minute at most.
+    fn reload_tools(&self) -> BoxFuture<'static, usize>;
 
     /// Answers a question in writing. Dropping the answer stops it; what was written of it is remembered.
     fn chat(&self, question: ChatQuestion) -> BoxFuture<'static, Result<Chatting, ChatError>>;
@@ -316,6 +322,12 @@ fn test_state(readiness: watch::Receiver<Readiness>) -> State {
         }
         fn chat(&self, _: ChatQuestion) -> BoxFuture<'static, Result<Chatting, ChatError>> {
             async { Err(ChatError::Loading) }.boxed()
+        }
+        fn servers(&self) -> Vec<ServerStatus> {
+            Vec::new()
+        }
+        fn reload_tools(&self) -> BoxFuture<'static, usize> {
+            async { 0 }.boxed()
         }
         fn chats(&self) -> Vec<Chat> {
             Vec::new()

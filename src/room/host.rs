@@ -56,6 +56,8 @@ pub struct Host {
     pub wake_word: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Said when somebody outside wakes it; empty for nothing.
     pub woken: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Which servers of tools cannot be reached now, a sentence for each: told when somebody comes in.
+    pub missing: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// Where orders from outside come from.
     pub desk: Desk,
     /// Where turns are noted when they are over.
@@ -298,6 +300,11 @@ impl<'a> Conversation<'a> {
         seat: &mut Seat<'_, Wishes>,
         stop: &CancellationToken,
     ) -> Result<std::convert::Infallible, End> {
+        let missing = (self.host.missing)();
+        if !missing.is_empty() {
+            self.data(topics::MCP_ERROR, topics::mcp_error(&missing))
+                .await?;
+        }
         self.show(AgentState::Listening).await?;
         self.count();
         loop {

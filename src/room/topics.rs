@@ -9,6 +9,8 @@ use crate::{mind::Doing, session::TurnTimings};
 pub(super) const TOOL_STATUS: &str = "tool_status";
 /// Asleep or awake.
 pub(super) const WAKE_WORD: &str = "wakeword_state";
+/// Servers of tools that cannot be reached.
+pub(super) const MCP_ERROR: &str = "mcp_error";
 /// Commands of the server's API.
 pub(super) const COMMAND: &str = "webhook_command";
 /// How long each stage of a turn took: our own page draws it.
@@ -43,6 +45,12 @@ pub(super) fn tools(doing: &Doing, id: &str) -> Vec<u8> {
         status: doing.progress.name(),
     };
     serde_json::to_vec(&status).expect("names and JSON are JSON")
+}
+
+/// Servers of tools that cannot be reached, a sentence for each.
+pub(super) fn mcp_error(errors: &[String]) -> Vec<u8> {
+    let told = serde_json::json!({ "type": "mcp_error", "errors": errors });
+    told.to_string().into_bytes()
 }
 
 /// Listening for the wake word, or for speech.

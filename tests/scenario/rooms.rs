@@ -154,6 +154,7 @@ async fn play_all(
         greeting: Arc::new(|| "Hello there.".to_owned()),
         wake_word: Arc::new(move || *sleeps.borrow()),
         woken: Arc::new(|| "Yes?".to_owned()),
+        missing: Arc::new(Vec::new),
         desk,
         turns,
     };

@@ -121,8 +121,8 @@ struct Queued {
 struct Reloading {
     /// Always `queued`.
     status: &'static str,
-    /// Always 0, as in CAAL.
-    tool_count: u32,
+    /// How many tools there are now.
+    tool_count: usize,
     /// The room.
     room_name: String,
 }
@@ -136,6 +136,20 @@ struct Health {
     version: &'static str,
     /// The rooms in which people are.
     active_sessions: Vec<String>,
+    /// The servers that tools come from; absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_servers: Vec<ToolServer>,
+}
+
+/// A server that tools come from.
+#[derive(Serialize, JsonSchema)]
+struct ToolServer {
+    /// Its name in the settings.
+    name: String,
+    /// `connecting`, `ready` or `failed` (and tried again).
+    state: &'static str,
+    /// How many tools it offers.
+    tools: usize,
 }
 
 impl Health {
@@ -148,6 +162,16 @@ impl Health {
                 .rooms()
                 .into_iter()
                 .map(|(name, _)| name)
+                .collect(),
+            tool_servers: state
+                .house
+                .servers()
+                .into_iter()
+                .map(|server| ToolServer {
+                    name: server.name,
+                    state: server.state.name(),
+                    tools: server.tools,
+                })
                 .collect(),
         }
     }
@@ -193,10 +217,12 @@ async fn reload_tools(state: State, asked: ReloadTools) -> Result<Reloading, Ref
         "message": asked.message,
         "tool_name": asked.tool_name,
     });
+    // Those of conversations that go on, too: before it is said there that they are new.
+    let tool_count = state.house.reload_tools().await;
     order_in(&state, &asked.room_name, order, command).await?;
     Ok(Reloading {
         status: "queued",
-        tool_count: 0,
+        tool_count,
         room_name: asked.room_name,
     })
 }

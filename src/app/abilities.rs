@@ -1,0 +1,112 @@
+//! What the assistant can do, as it is wired: which tools are at hand with these settings and these servers.
+
+use std::sync::Arc;
+
+use tracing::warn;
+
+use super::{App, Keeping, there, tools};
+use crate::{
+    settings::{Live, Settings},
+    tools::{
+        Tool,
+        date_time::DateTime,
+        mcp::ServerStatus,
+        timers::Timers,
+        web_search::{DuckDuckGo, SearchEngine, SearchError, SearXng, WebSearch},
+    },
+};
+
+/// The name under which the settings connect to Home Assistant.
+const HOME: &str = "home_assistant";
+
+impl App {
+    /// The app whose conversations remember what is kept.
+    pub fn keeping(mut self, keeping: Keeping) -> Self {
+        self.keeping = keeping;
+        self.equip(&self.settings());
+        self
+    }
+
+    /// The app that can be asked for timers, which somebody has speak up ([`super::speak_up`]).
+    pub fn timing(mut self, timers: Timers) -> Self {
+        self.timers = Some(timers);
+        self.equip(&self.settings());
+        self
+    }
+
+    /// What outlives the process.
+    pub fn kept(&self) -> &Keeping {
+        &self.keeping
+    }
+
+    /// The servers that tools come from, and how they fare.
+    pub fn servers(&self) -> Vec<ServerStatus> {
+        self.connections.status().borrow().clone()
+    }
+
+    /// Looks for tools anew at every server; waits for that, at most half a minute.
+    pub async fn reload_tools(&self) {
+        self.connections.refresh().await;
+    }
+
+    /// Ends the connections to servers of tools, and brings to its end what was begun with them.
+    pub async fn put_away(&self) {
+        self.engines.tools.end().await;
+        self.connections.close().await;
+    }
+
+    /// Keeps the tools as the settings and the servers say. Never ends; dropping it stops it.
+    pub(super) async fn tend_tools(&self, live: &Live) {
+        let mut status = self.connections.status();
+        let following = tools::follow(live.clone(), self.connections.clone());
+        let watching = async {
+            // The connections are our own, and with them the sender.
+            while status.changed().await.is_ok() {
+                self.equip(&self.settings());
+            }
+        };
+        tokio::join!(following, watching);
+        std::future::pending().await
+    }
+
+    /// Has the tools at hand that `settings` allow. The servers' own are put there by their connections.
+    pub(super) fn equip(&self, settings: &Settings) {
+        let toolbox = &self.engines.tools;
+        let timers = self.timers.as_ref();
+        toolbox.put("timers", timers.map(Timers::tools).unwrap_or_default());
+        let zone = self.settings.subscribe();
+        let clock = Arc::new(move || there(&zone.borrow()));
+        toolbox.put("date_time", vec![Arc::new(DateTime::new(clock))]);
+        let memory = match settings.memory_enabled {
+            true => self.keeping.memory.tools(),
+            false => Vec::new(),
+        };
+        toolbox.put("memory", memory);
+        toolbox.put("web_search", web_search(settings));
+        // Also while it cannot be reached: whoever asks for the lamp is told so.
+        let home = self.servers().iter().any(|server| server.name == HOME);
+        let home = match home {
+            true => self.hass.tools(),
+            false => Vec::new(),
+        };
+        toolbox.put(HOME, home);
+    }
+}
+
+fn web_search(settings: &Settings) -> Vec<Arc<dyn Tool>> {
+    let engine: Result<Arc<dyn SearchEngine>, SearchError> = match settings.web_search.as_str() {
+        "duckduckgo" => DuckDuckGo::new().map(|engine| Arc::new(engine) as _),
+        "searxng" => {
+            let url = settings.web_search_url.as_deref().unwrap_or_default();
+            SearXng::new(url).map(|engine| Arc::new(engine) as _)
+        }
+        _ => return Vec::new(),
+    };
+    match engine {
+        Ok(engine) => vec![Arc::new(WebSearch::new(engine))],
+        Err(error) => {
+            warn!("the web cannot be searched: {error}");
+            Vec::new()
+        }
+    }
+}
