@@ -11,6 +11,7 @@ use rmcp::{
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+    task::JoinSet,
     time::timeout,
 };
 use tracing::debug;
@@ -27,6 +28,8 @@ const LONGEST_LINE: u64 = 400;
 pub(super) struct Program {
     child: Child,
     pipes: AsyncRwTransport<RoleClient, ChildStdout, ChildStdin>,
+    /// Passes on what it says of itself.
+    _log: JoinSet<()>,
 }
 
 impl Program {
@@ -53,17 +56,21 @@ impl Program {
             .map_err(|e| format!("its program {command} cannot be started ({})", e.kind()))?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (stdin, stdout) = pipes.ok_or("its program has no input or output")?;
+        let mut tasks = JoinSet::new();
         if let Some(stderr) = child.stderr.take() {
             let secrets = args.iter().chain(env.iter().map(|(_, value)| value));
-            // Ends with the program, whose output it is.
-            tokio::spawn(log(
+            tasks.spawn(log(
                 name.to_owned(),
                 stderr,
                 Pii(secrets.cloned().collect()),
             ));
         }
         let pipes = AsyncRwTransport::new_client(stdout, stdin).with_max_line_length(MOST);
-        Ok(Self { child, pipes })
+        Ok(Self {
+            child,
+            pipes,
+            _log: tasks,
+        })
     }
 }
 
