@@ -51,7 +51,10 @@ use crate::{
     settings::Settings,
     stt::{Language, Stt, WhisperConfig, WhisperStt},
     telemetry::{self, metrics},
-    tools::{Connections, ConnectionsConfig, Toolbox, hass::Hass, mcp::ServerStatus, memory::Memory, timers::Timers},
+    tools::{
+        Connections, ConnectionsConfig, Toolbox, hass::Hass, mcp::ServerStatus, memory::Memory,
+        timers::Timers,
+    },
     tts::{Dictionary, KokoroConfig, KokoroTts, SpeakRequest, Tts, TtsError},
     vad::Silero,
     wake::{self, EnergyConfig, Gated, OpenWakeWord},

@@ -12,7 +12,7 @@ use crate::{
         date_time::DateTime,
         mcp::ServerStatus,
         timers::Timers,
-        web_search::{DuckDuckGo, SearchEngine, SearchError, SearXng, WebSearch},
+        web_search::{DuckDuckGo, SearXng, SearchEngine, SearchError, WebSearch},
     },
 };
 

@@ -20,7 +20,10 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::{fault::Fault, mind::Doing, pii::Pii, room::Desk, rtc::join::Server, settings::Live, tools::mcp::ServerStatus};
+use crate::{
+    fault::Fault, mind::Doing, pii::Pii, room::Desk, rtc::join::Server, settings::Live,
+    tools::mcp::ServerStatus,
+};
 
 /// Where the server stands on its way to answering. One whose models cannot be loaded ends with the
 /// reason, so there is no state for that.
