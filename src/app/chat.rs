@@ -136,6 +136,7 @@ impl Chats {
             words: asked_words,
             asked_at: SystemTime::now(),
             written: String::new(),
+            gap: false,
             ending: Ending::Interrupted,
         };
         let pieces = stream::unfold(answering, |mut answering| async move {
@@ -207,6 +208,8 @@ struct Answering {
     words: Pii<String>,
     asked_at: SystemTime,
     written: String,
+    /// What comes next is a sentence of its own.
+    gap: bool,
     ending: Ending,
 }
 
@@ -215,6 +218,11 @@ impl Answering {
         loop {
             return Some(match self.thoughts.next().await {
                 Some(Ok(Thought::Text(text))) => {
+                    // Behind what a tool had said.
+                    let text = match std::mem::take(&mut self.gap) && !text.starts_with(' ') {
+                        true => format!(" {text}"),
+                        false => text,
+                    };
                     self.written.push_str(&text);
                     ChatPiece::Text(text)
                 }
@@ -223,10 +231,11 @@ impl Answering {
                         true => "",
                         false => " ",
                     };
-                    let text = format!("{gap}{} ", text.trim());
+                    let text = format!("{gap}{}", text.trim());
                     if kept {
                         self.written.push_str(&text);
                     }
+                    self.gap = true;
                     ChatPiece::Text(text)
                 }
                 Some(Ok(Thought::Doing(doing))) => ChatPiece::Doing(doing),

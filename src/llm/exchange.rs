@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::stream::BoxStream;
+use futures_util::{future::BoxFuture, stream::BoxStream};
 
 use super::{ChatRequest, Delta, Llm, LlmError};
 
@@ -36,6 +36,14 @@ impl Llm for Exchange {
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<Delta, LlmError>> {
         let present = self.present().clone();
         present.chat(request)
+    }
+
+    fn warm(&self, request: ChatRequest) -> BoxFuture<'static, Result<(), LlmError>> {
+        self.present().warm(request)
+    }
+
+    fn takes_tools(&self) -> bool {
+        self.present().takes_tools()
     }
 
     fn name(&self) -> String {

@@ -248,6 +248,23 @@ impl Llm for Fallback {
         .boxed()
     }
 
+    /// The first's; the second is not woken for it.
+    fn warm(&self, request: ChatRequest) -> BoxFuture<'static, Result<(), LlmError>> {
+        let turned = self.state.turned.borrow();
+        match *turned {
+            Turned::First => self.first.warm(request),
+            Turned::Second { .. } => self.second.warm(request),
+        }
+    }
+
+    fn takes_tools(&self) -> bool {
+        let turned = self.state.turned.borrow();
+        match *turned {
+            Turned::First => self.first.takes_tools(),
+            Turned::Second { .. } => self.second.takes_tools(),
+        }
+    }
+
     fn name(&self) -> String {
         let turned = self.state.turned.borrow();
         match *turned {

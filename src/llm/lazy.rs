@@ -69,6 +69,12 @@ impl Llm for Lazy {
         .boxed()
     }
 
+    /// Not before it is loaded: then nobody knows.
+    fn takes_tools(&self) -> bool {
+        let loaded = self.loader.loaded.get();
+        loaded.is_some_and(|llm| llm.takes_tools())
+    }
+
     fn name(&self) -> String {
         self.name.clone()
     }

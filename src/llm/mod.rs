@@ -15,7 +15,7 @@ pub mod stream;
 
 use std::sync::Arc;
 
-use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
 
 use crate::{engine::EngineError, fault::Fault};
@@ -25,6 +25,17 @@ use crate::{engine::EngineError, fault::Fault};
 pub trait Llm: Send + Sync {
     /// The answer to `request` as it is written.
     fn chat(&self, request: ChatRequest) -> BoxStream<'static, Result<Delta, LlmError>>;
+
+    /// Reads what the next question will begin with, so that its answer comes sooner; says nothing. Dropping
+    /// the future stops it.
+    fn warm(&self, _request: ChatRequest) -> BoxFuture<'static, Result<(), LlmError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    /// Whether it can call tools. One that cannot is not told of any.
+    fn takes_tools(&self) -> bool {
+        true
+    }
 
     /// Which engine and model this is, for people: `Ollama qwen3:8b at http://localhost:11434`.
     fn name(&self) -> String;

@@ -16,7 +16,8 @@ use std::{
 };
 
 use futures_util::{
-    StreamExt as _, TryStreamExt as _,
+    FutureExt as _, StreamExt as _, TryStreamExt as _,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
 use ollama_rs::{
@@ -158,6 +159,19 @@ impl Llm for Ollama {
             .boxed()
     }
 
+    fn warm(&self, request: ChatRequest) -> BoxFuture<'static, Result<(), LlmError>> {
+        let ollama = self.clone();
+        async move {
+            let offered: &[_] = match ollama.plain.load(Ordering::Relaxed) {
+                true => &[],
+                false => &request.tools,
+            };
+            let body = ollama.chat_body(&request.messages, offered, 1);
+            ollama.read(body).await
+        }
+        .boxed()
+    }
+
     fn name(&self) -> String {
         format!("Ollama {} at {}", self.config.model, self.host)
     }
@@ -251,7 +265,11 @@ impl Ollama {
             .into_iter()
             .collect();
         // Without a message Ollama loads the model and says nothing; with one, one token.
-        let body = self.chat_body(&messages, &[], 1);
+        self.read(self.chat_body(&messages, &[], 1)).await
+    }
+
+    /// Has `body` answered, for nobody.
+    async fn read(&self, body: serde_json::Value) -> Result<(), LlmError> {
         let mut answer = Box::pin(self.stream(body, self.config.patience.load).await?);
         while let Some(piece) = answer.next().await {
             piece?;

@@ -26,7 +26,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::sleep,
 };
-use tracing::{Instrument as _, info_span, warn};
+use tracing::{Instrument as _, debug, info_span, warn};
 
 use self::hands::{Done, Hands};
 use crate::{
@@ -218,6 +218,39 @@ pub fn answer(
     .boxed()
 }
 
+/// Has `llm` read what the next answer in this conversation will begin with. What fails shows again with the
+/// question.
+pub async fn warm(
+    llm: Arc<dyn Llm>,
+    tools: Toolbox,
+    offers: Offers,
+    mut messages: Vec<Message>,
+    rules: Rules,
+) {
+    let tools = offered(&*llm, &tools.all(), &offers, "", &rules);
+    if !tools.is_empty() {
+        told_of_tools(&mut messages);
+    }
+    if let Err(error) = llm.warm(ChatRequest { messages, tools }).await {
+        debug!(%error, "the language model was not warmed up");
+    }
+}
+
+/// What `llm` is told of `tools`.
+fn offered(
+    llm: &dyn Llm,
+    tools: &[Arc<dyn Tool>],
+    offers: &Offers,
+    words: &str,
+    rules: &Rules,
+) -> Vec<Arc<ToolSpec>> {
+    if !llm.takes_tools() {
+        return Vec::new();
+    }
+    let offered = offers.chooser().choose(tools, words, rules.budget);
+    offered.iter().map(|tool| tool.spec().clone()).collect()
+}
+
 /// Nobody listens any more.
 struct Gone;
 
@@ -254,8 +287,7 @@ impl Thinking {
             rules,
             ..
         } = &self.question;
-        let offered = offers.chooser().choose(&tools, words, rules.budget);
-        let specs: Vec<Arc<ToolSpec>> = offered.iter().map(|tool| tool.spec().clone()).collect();
+        let specs = offered(&*self.llm, &tools, offers, words, rules);
         let mut messages = self.question.messages.clone();
         if !specs.is_empty() {
             told_of_tools(&mut messages);

@@ -62,7 +62,7 @@ use crate::{
         acts::Acts,
         history::{self, Conversation, Ending, Limits},
     },
-    mind::{Offers, Rules},
+    mind::{self, Offers, Rules},
     pii::Pii,
     stt::{Language, SttError, Transcript},
     telemetry::{self, Interruption, Outcome, Span, metrics},
@@ -117,6 +117,7 @@ enum Done {
     Overheard(TurnId, Result<Transcript, SttError>, Duration),
     Judged(Take, Result<f32, EndpointError>),
     Replied,
+    Warmed,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -221,6 +222,7 @@ impl Session {
     pub async fn run(mut self, mut events: mpsc::Receiver<Event>, effects: mpsc::Sender<Effect>) {
         let stop = self.stop.clone();
         let _counted = metrics().session();
+        self.warm();
         let gone = loop {
             if self.drain(&effects).await.is_err() {
                 break true;
@@ -329,6 +331,7 @@ impl Session {
             EarEvent::Wake { word, score } => {
                 info!(word, score, "wake word");
                 metrics().wake_word(&word);
+                self.warm();
                 send(effects, Effect::Woken { word, score }).await?;
                 self.input(Input::Wake);
                 self.greeting = Some((self.config.woken)());
@@ -491,7 +494,7 @@ impl Session {
                 let wait = self.config.endpoint.delay(probability);
                 self.input(Input::TurnEnd { take, wait });
             }
-            Ok(Done::Replied) => {}
+            Ok(Done::Replied | Done::Warmed) => {}
             Err(error) if error.is_cancelled() => {}
             // What it was to answer runs into its deadline.
             Err(error) => {
@@ -660,6 +663,24 @@ impl Session {
         making.sure = sure;
         making.acts = acts;
         making
+    }
+
+    /// Has the language model read what the next question will begin with, while it has nothing else to do.
+    fn warm(&mut self) {
+        if !self.engines.load.replies.idle() {
+            return;
+        }
+        let work = mind::warm(
+            self.engines.llm.clone(),
+            self.engines.tools.clone(),
+            self.offers.clone(),
+            self.history.request(&(self.config.system)()).messages,
+            self.config.mind.clone(),
+        );
+        self.tasks.spawn(async move {
+            work.await;
+            Done::Warmed
+        });
     }
 
     /// The work on a reply, under way.

@@ -138,6 +138,7 @@ struct Health {
     active_sessions: Vec<String>,
     /// The servers that tools come from; absent where there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     tool_servers: Vec<ToolServer>,
 }
 

@@ -174,6 +174,20 @@ impl Llm for EmbeddedLlm {
         stream::try_unfold(listening, Listening::next).boxed()
     }
 
+    fn warm(&self, request: ChatRequest) -> BoxFuture<'static, Result<(), LlmError>> {
+        let engine = self.engine.clone();
+        let task = Task {
+            messages: request.messages,
+            answer: None,
+        };
+        async move { engine.call(task).await?.map(drop) }.boxed()
+    }
+
+    /// Models that are small enough for this are only confused by tools.
+    fn takes_tools(&self) -> bool {
+        false
+    }
+
     fn name(&self) -> String {
         self.name.clone()
     }
@@ -289,9 +303,19 @@ impl Speaker {
     fn prompt(&self, task: &Task) -> Result<Vec<u32>, LlmError> {
         if task.answer.is_none() {
             // The beginning of a conversation, without the mark that asks for an answer.
-            return Ok(match task.messages.first() {
-                Some(first) => self.tokens.beginning(first)?,
-                None => Vec::new(),
+            return Ok(match &task.messages[..] {
+                [] => Vec::new(),
+                [first] => self.tokens.beginning(first)?,
+                [first, ..] => {
+                    let mut prompt = self.tokens.prompt(&task.messages)?;
+                    let mark = self.tokens.prompt(&[])?.len();
+                    prompt.truncate(prompt.len().saturating_sub(mark));
+                    match prompt.len() < self.context - self.max_tokens {
+                        true => prompt,
+                        // The question will be fitted otherwise.
+                        false => self.tokens.beginning(first)?,
+                    }
+                }
             });
         }
         let max = self.context - self.max_tokens;
