@@ -349,6 +349,8 @@ fn test_state(readiness: watch::Receiver<Readiness>) -> State {
             async { Err(TryError::Unknown(word)) }.boxed()
         }
     }
+    let panel = Panel::default();
+    panel.progress.tell("rooms", PartState::Ready, None);
     State {
         readiness,
         rooms: None,
@@ -359,7 +361,7 @@ fn test_state(readiness: watch::Receiver<Readiness>) -> State {
         house: Arc::new(Empty),
         screens: Screens::default(),
         refusals: guard::Refusals::default(),
-        panel: Panel::default(),
+        panel,
     }
 }
 
