@@ -13,7 +13,7 @@ use caal::{
         Clock, Ear, EarConfig, EarModels, Effect, Engines, Load, SessionConfig, Setting, Watch,
     },
     stt::{Language, TranscribeRequest, WhisperConfig, WhisperStt},
-    tools::Toolbox,
+    tools::{Toolbox, date_time::DateTime},
     tts::{Clauses, Dictionary, KokoroConfig, KokoroTts},
     turn::{Activation, Duplex, TurnConfig},
     vad::Silero,
@@ -98,6 +98,16 @@ fn joined(parts: &[Pcm<Hz16k>]) -> Pcm<Hz16k> {
 }
 
 async fn talk(sound: &Pcm<Hz16k>, duplex: Duplex, word: Option<&str>, echo: f32) -> (Answer, Log) {
+    talk_with(engines().clone(), sound, duplex, word, echo).await
+}
+
+async fn talk_with(
+    engines: Engines,
+    sound: &Pcm<Hz16k>,
+    duplex: Duplex,
+    word: Option<&str>,
+    echo: f32,
+) -> (Answer, Log) {
     let wake: Option<Box<dyn WakeModel>> = word.map(|word| {
         let folder = models().join("openwakeword");
         let words = wake::choose(
@@ -133,7 +143,7 @@ async fn talk(sound: &Pcm<Hz16k>, duplex: Duplex, word: Option<&str>, echo: f32)
             woken: Arc::new(String::new),
             clock: Clock::Driven,
         },
-        engines: engines().clone(),
+        engines,
         turn_end: Some(Box::new(SmartTurn::load(&runtime(), &judge).unwrap())),
         ear: Ear::new(
             EarModels {
@@ -188,6 +198,32 @@ async fn a_recorded_question_gets_a_spoken_answer_and_its_echo_gets_none() {
         "{said}"
     );
     assert!(said.contains("harbo"), "to the end: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_plain_command_is_done_and_told_without_the_language_model() {
+    let tools = Toolbox::default();
+    let five_past_four = || "2026-11-23T16:05:00[UTC]".parse().unwrap();
+    let clock = DateTime::new(Arc::new(five_past_four));
+    tools.put("date_time", vec![Arc::new(clock)]);
+    let engines = Engines {
+        tools,
+        ..engines().clone()
+    };
+    let question = joined(&[silence(0.5), fixture("what_time_is_it")]);
+    let (answer, log) = talk_with(engines, &question, Duplex::Half, None, 0.0).await;
+    let said = |e: &Effect| match e {
+        Effect::AssistantSaid { text, .. } => Some(text.clone()),
+        _ => None,
+    };
+    let told: Vec<String> = log.0.iter().filter_map(said).collect();
+    assert_eq!(told, ["It's 4:05 PM."]);
+    let heard = read_back(&answer).await;
+    let time = heard.replace([':', '.', ' ', '-'], "");
+    assert!(
+        time.contains("405") || heard.contains("four oh five"),
+        "{heard}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -739,7 +739,7 @@ impl Session {
         if !live.audible {
             return Ok(());
         }
-        let text = live.heard();
+        let text = live.heard().trim_end().to_owned();
         if !live.passing {
             self.history.assistant_heard(&text, ending);
         }
