@@ -85,6 +85,8 @@ const PURE: &[&str] = &[
     "stt/whisper/speech.rs",
     "mind/arguments.rs",
     "llm/acts.rs",
+    "llm/calls.rs",
+    "llm/calls",
     "llm/history.rs",
     "llm/prompt.rs",
     "llm/stream.rs",

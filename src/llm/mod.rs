@@ -2,6 +2,7 @@
 //! or folder per engine.
 
 pub mod acts;
+pub mod calls;
 pub mod choice;
 #[cfg(feature = "embedded-llm")]
 pub mod embedded;
@@ -120,6 +121,8 @@ pub enum Delta {
     Text(String),
     /// A tool is to be called, when the answer is over.
     Call(ToolCall),
+    /// A call written as text that cannot be read: what is wrong with it, for the model; never the text.
+    BadCall(String),
     /// What the answer cost, after its last characters; not every engine knows.
     Usage(Usage),
 }

@@ -6,6 +6,7 @@
 //! [`Patience`].
 
 use std::{
+    collections::VecDeque,
     error::Error as _,
     fmt,
     sync::{
@@ -35,6 +36,7 @@ use tracing::{debug, warn};
 
 use super::{
     ChatRequest, Delta, Llm, LlmError, Message, ToolCall, ToolSpec, Usage,
+    calls::{CallFilter, offer},
     stream::{ChatDecoder, ChatEvent, StreamError, ThinkFilter},
 };
 
@@ -162,11 +164,11 @@ impl Llm for Ollama {
     fn warm(&self, request: ChatRequest) -> BoxFuture<'static, Result<(), LlmError>> {
         let ollama = self.clone();
         async move {
-            let offered: &[_] = match ollama.plain.load(Ordering::Relaxed) {
-                true => &[],
-                false => &request.tools,
+            let ChatRequest { messages, tools } = &request;
+            let body = match ollama.plain.load(Ordering::Relaxed) {
+                true => ollama.chat_body(&offer::as_text(messages, tools), &[], 1),
+                false => ollama.chat_body(messages, tools, 1),
             };
-            let body = ollama.chat_body(&request.messages, offered, 1);
             ollama.read(body).await
         }
         .boxed()
@@ -270,7 +272,10 @@ impl Ollama {
 
     /// Has `body` answered, for nobody.
     async fn read(&self, body: serde_json::Value) -> Result<(), LlmError> {
-        let mut answer = Box::pin(self.stream(body, self.config.patience.load).await?);
+        let mut answer = Box::pin(
+            self.stream(body, self.config.patience.load, CallFilter::new(&[]))
+                .await?,
+        );
         while let Some(piece) = answer.next().await {
             piece?;
         }
@@ -282,25 +287,26 @@ impl Ollama {
         request: &ChatRequest,
     ) -> Result<impl stream::Stream<Item = Result<Delta, LlmError>> + use<>, LlmError> {
         let (most, patience) = (self.config.max_tokens, self.config.patience.first);
-        let plain = self.plain.load(Ordering::Relaxed);
-        let offered: &[_] = match plain {
-            true => &[],
-            false => &request.tools,
-        };
-        let body = self.chat_body(&request.messages, offered, most);
-        match self.stream(body, patience).await {
-            // A model whose template knows no tools: it talks, and does nothing.
-            Err(LlmError::Remote { what, .. }) if !offered.is_empty() && no_tools(&what) => {
-                warn!(
-                    "the model {} cannot call tools; for them choose another in Ollama, such as qwen3:4b",
-                    self.config.model
-                );
-                self.plain.store(true, Ordering::Relaxed);
-                let body = self.chat_body(&request.messages, &[], most);
-                self.stream(body, patience).await
+        let ChatRequest { messages, tools } = request;
+        // Models write calls as text also where tools are offered otherwise.
+        let calls = || CallFilter::new(tools);
+        if !self.plain.load(Ordering::Relaxed) {
+            let body = self.chat_body(messages, tools, most);
+            match self.stream(body, patience, calls()).await {
+                // A model whose template knows no tools.
+                Err(LlmError::Remote { what, .. }) if !tools.is_empty() && no_tools(&what) => {
+                    warn!(
+                        "the model {} cannot call tools and is offered them as text; one made for them does \
+                         better, such as qwen3:4b",
+                        self.config.model
+                    );
+                    self.plain.store(true, Ordering::Relaxed);
+                }
+                answer => return answer,
             }
-            answer => answer,
         }
+        let body = self.chat_body(&offer::as_text(messages, tools), &[], most);
+        self.stream(body, patience, calls()).await
     }
 
     /// The body of `/api/chat`.
@@ -370,6 +376,7 @@ impl Ollama {
         &self,
         body: serde_json::Value,
         first: Duration,
+        written: CallFilter,
     ) -> Result<impl stream::Stream<Item = Result<Delta, LlmError>> + use<>, LlmError> {
         let deadline = Instant::now() + first;
         let request = self.client.post(self.at("api/chat")).json(&body).send();
@@ -383,9 +390,11 @@ impl Ollama {
             response,
             decoder: ChatDecoder::new(),
             thoughts: ThinkFilter::new(),
+            written,
             calls: 0,
             first: Some((deadline, first)),
-            done: None,
+            ready: VecDeque::new(),
+            done: false,
         };
         Ok(stream::try_unfold(Some(answer), |answer| async move {
             match answer {
@@ -564,51 +573,60 @@ struct Answer {
     response: reqwest::Response,
     decoder: ChatDecoder,
     thoughts: ThinkFilter,
-    /// Calls so far.
+    /// Finds calls in the text.
+    written: CallFilter,
+    /// Calls so far that are none in the text.
     calls: usize,
     /// Until when and how long the first piece is waited for; after it each has [`Patience::next`].
     first: Option<(Instant, Duration)>,
-    /// The answer is complete; what is still to be told of it.
-    done: Option<Option<Delta>>,
+    /// Still to be told.
+    ready: VecDeque<Delta>,
+    /// The answer is complete.
+    done: bool,
 }
 
 impl Answer {
-    /// The next text, with what gives the one after it.
+    /// The next piece, with what gives the one after it.
     async fn next(mut self) -> Result<Option<(Delta, Option<Self>)>, LlmError> {
-        if let Some(last) = self.done.take() {
-            return Ok(last.map(|last| (last, None)));
-        }
         loop {
-            while let Some(event) = self.decoder.next() {
-                match event.map_err(|e| self.broken(e))? {
-                    ChatEvent::Text(piece) => {
-                        let text = self.thoughts.push(&piece);
-                        if !text.is_empty() {
-                            return Ok(Some((Delta::Text(text), Some(self))));
-                        }
-                    }
-                    ChatEvent::Call { name, arguments } => {
-                        self.calls += 1;
-                        let call = ToolCall {
-                            id: format!("call_{}", self.calls),
-                            name,
-                            arguments,
-                        };
-                        return Ok(Some((Delta::Call(call), Some(self))));
-                    }
-                    ChatEvent::Done(usage) => {
-                        debug!(?usage, "answer complete");
-                        let text = self.thoughts.finish();
-                        let cost = cost(usage).map(Delta::Usage);
-                        if text.is_empty() {
-                            return Ok(cost.map(|cost| (cost, None)));
-                        }
-                        self.done = Some(cost);
-                        return Ok(Some((Delta::Text(text), Some(self))));
-                    }
-                }
+            if let Some(delta) = self.ready.pop_front() {
+                return Ok(Some((delta, Some(self))));
             }
-            self.read().await?;
+            if self.done {
+                return Ok(None);
+            }
+            match self.decoder.next() {
+                Some(event) => {
+                    let event = event.map_err(|e| self.broken(e))?;
+                    self.take(event);
+                }
+                None => self.read().await?,
+            }
+        }
+    }
+
+    fn take(&mut self, event: ChatEvent) {
+        match event {
+            ChatEvent::Text(piece) => {
+                let text = self.thoughts.push(&piece);
+                self.ready.extend(self.written.push(&text));
+            }
+            ChatEvent::Call { name, arguments } => {
+                self.calls += 1;
+                self.ready.push_back(Delta::Call(ToolCall {
+                    id: format!("call_{}", self.calls),
+                    name,
+                    arguments,
+                }));
+            }
+            ChatEvent::Done(usage) => {
+                debug!(?usage, "answer complete");
+                let text = self.thoughts.finish();
+                self.ready.extend(self.written.push(&text));
+                self.ready.extend(self.written.finish());
+                self.ready.extend(cost(usage).map(Delta::Usage));
+                self.done = true;
+            }
         }
     }
 

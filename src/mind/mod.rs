@@ -266,6 +266,8 @@ struct Thinking {
 struct Wrote {
     text: String,
     calls: Vec<ToolCall>,
+    /// What was wrong with calls that could not be read.
+    bad: Vec<String>,
 }
 
 /// What came of a round of calls.
@@ -304,7 +306,7 @@ impl Thinking {
                 Ok(wrote) => wrote,
                 Err(error) => return self.tell(Err(error)).await,
             };
-            if wrote.calls.is_empty() {
+            if wrote.calls.is_empty() && wrote.bad.is_empty() {
                 if round > 0 && wrote.text.trim().is_empty() {
                     // It has said nothing about what it did.
                     let text = last.take().unwrap_or_else(|| "Done.".to_owned());
@@ -315,7 +317,11 @@ impl Thinking {
             if round == self.question.rules.rounds {
                 break;
             }
-            match self.act(&wrote, &tools, &mut last).await? {
+            let acted = match wrote.calls.is_empty() {
+                true => self.unreadable(&wrote),
+                false => self.act(&wrote, &tools, &mut last).await?,
+            };
+            match acted {
                 Acted::Over => return Ok(()),
                 Acted::On => {}
                 Acted::Wrongly if wrong == 0 => wrong += 1,
@@ -409,6 +415,7 @@ impl Thinking {
             match deltas.next().instrument(span.clone()).await {
                 Some(Ok(Delta::Usage(cost))) => usage = Some(cost),
                 Some(Ok(Delta::Call(call))) => wrote.calls.push(call),
+                Some(Ok(Delta::BadCall(why))) => wrote.bad.push(why),
                 Some(Ok(Delta::Text(text))) => {
                     wrote.text.push_str(&text);
                     self.tell(Ok(Thought::Text(text))).await?;
@@ -489,6 +496,20 @@ impl Thinking {
         acts.came(round, 0, format!("{} (The user was told so.)", says[0]));
         *last = Some(String::new());
         Ok(Acted::On)
+    }
+
+    /// Writes down that nothing of what the model called could be read, so that it hears of it.
+    fn unreadable(&self, wrote: &Wrote) -> Acted {
+        let acts = &self.question.acts;
+        let call = ToolCall {
+            id: "call_unreadable".to_owned(),
+            name: "unreadable".to_owned(),
+            arguments: Value::Object(serde_json::Map::new()),
+        };
+        let round = acts.begin(&wrote.text, &[call]);
+        let why = wrote.bad.join("; ");
+        acts.came(round, 0, format!("Error: {why}; call the tool again."));
+        Acted::Wrongly
     }
 
     /// Every call's end, in order. Meanwhile somebody may say that it takes a moment.

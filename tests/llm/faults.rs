@@ -354,28 +354,80 @@ async fn the_list_of_models_is_read_or_refused() {
     }
 }
 
+fn lamp() -> Arc<ToolSpec> {
+    Arc::new(ToolSpec {
+        name: "lamp".to_owned(),
+        description: "A lamp.".to_owned(),
+        parameters: serde_json::json!({"type": "object"}),
+    })
+}
+
+/// All of the answer to a question for which a lamp is offered.
+async fn with_a_lamp(ollama: &Ollama) -> Vec<Delta> {
+    let request = ChatRequest {
+        tools: vec![lamp()],
+        ..question()
+    };
+    let deltas = ollama.chat(request).map(|delta| delta.expect("an answer"));
+    deltas.collect().await
+}
+
 #[tokio::test]
-async fn a_model_that_knows_no_tools_is_asked_without_them_from_then_on() {
+async fn a_model_that_knows_no_tools_is_offered_them_as_text_from_then_on() {
     let refusal: &[u8] = br#"{"error":"smollm2:135m does not support tools"}"#;
-    let lines = answer(&["Hello."]);
+    let lines = answer(&["Hello.", "<tool_call>{\"name\": \"lamp\"}"]);
     let server = Scripted::with(move |seen| match seen.body.get("tools") {
         Some(_) => response("400 Bad Request", "application/json", &[refusal]),
         None => streamed(&[lines.as_bytes()]),
     })
     .await;
     let ollama = ollama(&server.url());
-    let lamp = Arc::new(ToolSpec {
-        name: "lamp".to_owned(),
-        description: "A lamp.".to_owned(),
-        parameters: serde_json::json!({"type": "object"}),
-    });
     for asked in [2, 3] {
-        let request = ChatRequest {
-            tools: vec![lamp.clone()],
-            ..question()
-        };
-        let first = ollama.chat(request).next().await;
-        assert!(matches!(first, Some(Ok(Delta::Text(text))) if text == "Hello."));
-        assert_eq!(server.seen().len(), asked, "refused once, remembered then");
+        let deltas = with_a_lamp(&ollama).await;
+        assert_eq!(deltas[0], Delta::Text("Hello.".to_owned()));
+        assert!(matches!(&deltas[1], Delta::Call(call) if call.name == "lamp"));
+        let seen = server.seen();
+        assert_eq!(seen.len(), asked, "refused once, remembered then");
+        let system = &seen[asked - 1].body["messages"][0];
+        assert_eq!(system["role"], "system");
+        let text = system["content"].as_str().expect("words");
+        assert!(
+            text.contains("# Tools") && text.contains("\"lamp\""),
+            "{text}"
+        );
     }
+}
+
+#[tokio::test]
+async fn a_call_that_a_model_writes_as_text_is_made_and_not_said() {
+    let words = [
+        "Sure.",
+        "\n<to",
+        "ol_c",
+        "all>",
+        "\n{\"na",
+        "me\":",
+        " \"lamp\", \"argum",
+        "ents\": {\"on\"",
+        ": true",
+        "}}\n",
+        "</tool",
+        "_call>",
+    ];
+    let lines = answer(&words);
+    let server = Scripted::start(streamed(&[lines.as_bytes()])).await;
+    let deltas = with_a_lamp(&ollama(&server.url())).await;
+    let (mut text, mut calls) = (String::new(), Vec::new());
+    for delta in deltas {
+        match delta {
+            Delta::Text(piece) => text.push_str(&piece),
+            Delta::Call(call) => calls.push(call),
+            Delta::BadCall(why) => panic!("{why}"),
+            Delta::Usage(_) => {}
+        }
+    }
+    assert_eq!(text, "Sure.\n");
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0].id, "call_text_1");
+    assert_eq!(calls[0].arguments, serde_json::json!({"on": true}));
 }

@@ -277,7 +277,7 @@ async fn another_language_model_is_warmed_before_it_is_asked_and_the_old_answers
         let request = ChatRequest::from(vec![Message::User("Who are you?".to_owned())]);
         let words = app.engines().llm.chat(request).map(|delta| match delta {
             Ok(Delta::Text(text)) => text,
-            Ok(Delta::Usage(_) | Delta::Call(_)) => String::new(),
+            Ok(Delta::Usage(_) | Delta::Call(_) | Delta::BadCall(_)) => String::new(),
             Err(error) => error.to_string(),
         });
         words.collect::<Vec<_>>().await.concat()

@@ -126,7 +126,7 @@ mod tests {
             .into_iter()
             .filter_map(|piece| match piece.unwrap() {
                 Delta::Text(text) => Some(text),
-                Delta::Usage(_) | Delta::Call(_) => None,
+                Delta::Usage(_) | Delta::Call(_) | Delta::BadCall(_) => None,
             })
             .collect();
         assert_eq!(text, "Two words.");
