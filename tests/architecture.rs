@@ -62,6 +62,7 @@ const CONCRETE: &[&str] = &[
     "Silero",
     "Whisper",
     "Ollama",
+    "OpenAi",
     "ort::",
 ];
 
@@ -86,6 +87,7 @@ const PURE: &[&str] = &[
     "mind/arguments.rs",
     "llm/acts.rs",
     "llm/history.rs",
+    "llm/openai/sse.rs",
     "llm/prompt.rs",
     "llm/stream.rs",
     "llm/embedded/sample.rs",
