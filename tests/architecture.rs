@@ -62,6 +62,7 @@ const CONCRETE: &[&str] = &[
     "Silero",
     "Whisper",
     "Ollama",
+    "OpenAi",
     "ort::",
 ];
 
@@ -88,6 +89,7 @@ const PURE: &[&str] = &[
     "llm/calls.rs",
     "llm/calls",
     "llm/history.rs",
+    "llm/openai/sse.rs",
     "llm/prompt.rs",
     "llm/stream.rs",
     "llm/embedded/sample.rs",

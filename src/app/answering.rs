@@ -1,5 +1,5 @@
-//! Which language model answers with these settings, and that one built: Ollama, the embedded model, or Ollama with
-//! the embedded one behind it.
+//! Which language model answers with these settings, and that one built: Ollama, the embedded model, Ollama with
+//! the embedded one behind it, or an OpenAI-compatible server.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,12 +20,14 @@ use crate::{
     cli::Failure,
     llm::{
         Llm, LlmError,
-        choice::{Answering, Choice, Embedded, choose, choose_embedded},
+        choice::{Answering, Choice, Embedded, choose, choose_embedded, choose_server},
         fallback::Turned,
         ollama::{Ollama, OllamaConfig},
+        openai::{GROQ_URL, OpenAi, OpenAiConfig, Service},
     },
     settings::{LlmProvider, Settings},
 };
+
 /// A language model, chosen.
 pub struct Chosen {
     /// It, with the embedded model behind it where that may take over.
@@ -42,7 +44,7 @@ pub struct Chosen {
 pub struct Answers {
     /// Who, and what the user is told.
     pub choice: Choice,
-    /// The model that Ollama runs or should have; empty where it has none and none is set.
+    /// The model that the server runs or should have; empty where it has none and none is set.
     pub model: String,
     /// Whether an Ollama is there, with or without the model.
     pub ollama: bool,
@@ -63,20 +65,71 @@ pub(super) fn embedded_state(settings: &Settings) -> Embedded {
         cfg!(feature = "embedded-llm"),
         embedded_file(settings).is_file(),
     ) {
-        _ if settings.llm_provider == LlmProvider::Ollama => Embedded::NotWanted,
+        _ if !matches!(
+            settings.llm_provider,
+            LlmProvider::Auto | LlmProvider::Embedded
+        ) =>
+        {
+            Embedded::NotWanted
+        }
         (false, _) => Embedded::NotBuilt,
         (true, false) => Embedded::NoFile,
         (true, true) => Embedded::Ready,
     }
 }
 
-/// Who answers with these settings. Asks Ollama whether it is there, and loads nothing.
+/// How to reach the server of `settings` that speaks OpenAI's language; `None` where another is to answer.
+pub(super) fn server(settings: &Settings) -> Option<OpenAiConfig> {
+    let (service, url, key, model) = match settings.llm_provider {
+        LlmProvider::Groq => (
+            Service::Groq,
+            GROQ_URL,
+            &settings.groq_api_key,
+            &settings.groq_model,
+        ),
+        LlmProvider::OpenAiCompatible => (
+            Service::Compatible,
+            &*settings.openai_base_url,
+            &settings.openai_api_key,
+            &settings.openai_model,
+        ),
+        LlmProvider::Auto | LlmProvider::Ollama | LlmProvider::Embedded => return None,
+    };
+    Some(OpenAiConfig {
+        key: key.clone(),
+        model: model.clone(),
+        temperature: settings.temperature,
+        ..OpenAiConfig::new(service, url)
+    })
+}
+
+/// The models of `server`.
+pub(super) async fn models_of(server: OpenAiConfig) -> Result<Vec<String>, LlmError> {
+    OpenAi::new(server)?.models().await
+}
+
+/// Who answers with these settings. Asks the server whether it is there, and loads nothing.
 pub async fn who_answers(settings: &Settings) -> Answers {
     let embedded = embedded_state(settings);
     if settings.llm_provider == LlmProvider::Embedded {
         return Answers {
             choice: choose_embedded(embedded),
             model: String::new(),
+            ollama: false,
+            embedded,
+        };
+    }
+    if let Some(server) = server(settings) {
+        let (service, set) = (server.service, server.model.clone());
+        let probe = models_of(server).await;
+        let model = match &probe {
+            // Nobody named a model: take the first that is there.
+            Ok(models) if set.is_empty() => models.first().cloned().unwrap_or_default(),
+            _ => set,
+        };
+        return Answers {
+            choice: choose_server(&probe, service.name(), service.model(), &model),
+            model,
             ollama: false,
             embedded,
         };
@@ -128,6 +181,15 @@ pub async fn llm(settings: &Settings) -> Result<Chosen, Failure> {
                 }
             })
         }
+        Answering::Server => match server(settings) {
+            Some(config) => {
+                let server = OpenAi::new(OpenAiConfig { model, ..config })?;
+                Ok(alone_there(server, settings, choice.sentence))
+            }
+            None => Err(Failure::internal(
+                "a server was chosen that is not set; please report it",
+            )),
+        },
         Answering::Embedded => load_embedded(settings, &file, choice.sentence).await,
         Answering::Nobody if settings.llm_provider == LlmProvider::Embedded => {
             Err(Failure::request(choice.sentence))
@@ -166,6 +228,17 @@ fn alone(ollama: Ollama, settings: &Settings, sentence: String) -> Chosen {
         sentence,
         turned: None,
         warm_up,
+    }
+}
+
+/// A server, and nobody behind it.
+fn alone_there(server: OpenAi, settings: &Settings, sentence: String) -> Chosen {
+    let (reader, system) = (server.clone(), system_prompt(settings));
+    Chosen {
+        llm: Arc::new(server),
+        sentence,
+        turned: None,
+        warm_up: Some(async move { reader.warm_up(&system).await }.boxed()),
     }
 }
 

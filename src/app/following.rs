@@ -189,6 +189,12 @@ fn answering(settings: &Settings) -> impl PartialEq + fmt::Debug + '_ {
         settings.keep_alive,
         settings.temperature.to_bits(),
         &settings.embedded_model,
+        (&settings.groq_api_key, &settings.groq_model),
+        (
+            &settings.openai_base_url,
+            &settings.openai_api_key,
+            &settings.openai_model,
+        ),
     )
 }
 
@@ -202,6 +208,11 @@ fn answered_as(settings: Settings, other: &Settings) -> Settings {
         keep_alive: other.keep_alive,
         temperature: other.temperature,
         embedded_model: other.embedded_model.clone(),
+        groq_api_key: other.groq_api_key.clone(),
+        groq_model: other.groq_model.clone(),
+        openai_base_url: other.openai_base_url.clone(),
+        openai_api_key: other.openai_api_key.clone(),
+        openai_model: other.openai_model.clone(),
         ..settings
     }
 }
@@ -435,6 +446,15 @@ mod tests {
         settings::{Applies, Kind, ROWS, Row, Sources},
     };
 
+    fn resolved(flags: &[(&'static str, &str)]) -> Settings {
+        let flags = flags.iter().map(|(key, value)| (*key, (*value).to_owned()));
+        let sources = Sources {
+            flags: flags.collect(),
+            ..Sources::default()
+        };
+        Settings::resolve(&sources).expect("right")
+    }
+
     /// All that the next turn is made of.
     fn made_of(flags: &[(&'static str, &str)]) -> String {
         let flags = flags.iter().map(|(key, value)| (*key, (*value).to_owned()));
@@ -480,7 +500,7 @@ mod tests {
             (_, Kind::Int(_, high)) if high >= 1024 => "1024",
             (_, Kind::Number(low, high)) if low <= 0.9 && high >= 0.9 => "0.9",
             (_, Kind::Number(..) | Kind::Int(..)) => "2",
-            (_, Kind::Url) => "http://other:1",
+            (_, Kind::Url | Kind::OptionalUrl) => "http://other:1",
             (_, Kind::Map) => r#"{"Nguyen": "win"}"#,
             _ => "other",
         }
@@ -491,7 +511,14 @@ mod tests {
         let base = [("prompt", "custom"), ("wake_word_enabled", "true")];
         let before = made_of(&base);
         assert_eq!(made_of(&base), before, "nothing else changes it");
-        for row in ROWS.iter().filter(|row| row.applies == Applies::NextTurn) {
+        let next_turn = |row: &&Row| row.applies == Applies::NextTurn;
+        // Secrets do not show; those of the next turn are the language model's.
+        for row in ROWS.iter().filter(next_turn).filter(|row| row.is_secret()) {
+            let (plain, keyed) = (resolved(&[]), resolved(&[(row.key, "other")]));
+            assert!(answering(&plain) != answering(&keyed), "{}", row.key);
+            assert!(answering(&answered_as(keyed, &plain)) == answering(&plain));
+        }
+        for row in ROWS.iter().filter(next_turn).filter(|row| !row.is_secret()) {
             let with = [&base[..], &[(row.key, other(row))]].concat();
             assert_ne!(made_of(&with), before, "{}", row.key);
         }
@@ -499,16 +526,8 @@ mod tests {
 
     #[test]
     fn a_language_model_that_could_not_be_had_leaves_the_old_ones_settings_and_no_others() {
-        let settings = |flags: &[(&'static str, &str)]| {
-            let flags = flags.iter().map(|(key, value)| (*key, (*value).to_owned()));
-            let sources = Sources {
-                flags: flags.collect(),
-                ..Sources::default()
-            };
-            Settings::resolve(&sources).expect("right")
-        };
-        let old = settings(&[("ollama_model", "a"), ("num_ctx", "2048")]);
-        let new = settings(&[("ollama_model", "b"), ("agent_name", "Ada")]);
+        let old = resolved(&[("ollama_model", "a"), ("num_ctx", "2048")]);
+        let new = resolved(&[("ollama_model", "b"), ("agent_name", "Ada")]);
         let held = answered_as(new.clone(), &old);
         assert!(answering(&held) == answering(&old) && answering(&held) != answering(&new));
         assert_eq!(held.agent_name, "Ada");

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::{
     App, Store, VOICE_MODEL,
-    answering::{warming, who_answers},
+    answering::{models_of, server, warming, who_answers},
     chat::Chats,
     trial, wake_folders,
 };
@@ -60,8 +60,12 @@ impl OurHouse {
 
 impl House for OurHouse {
     fn models(&self) -> BoxFuture<'static, Vec<String>> {
-        let host = self.settings.current().ollama_host.clone();
+        let settings = self.settings.current();
+        let (host, server) = (settings.ollama_host.clone(), server(&settings));
         async move {
+            if let Some(server) = server {
+                return models_of(server).await.unwrap_or_default();
+            }
             let found = wizard::ask(&Service::ModelServer { host }).await;
             found
                 .ok()
@@ -150,9 +154,10 @@ impl House for OurHouse {
 
     fn prewarm(&self) -> Prewarm {
         let settings = self.settings.current();
-        let values = self.settings.values();
-        let provider = values.get("llm_provider").and_then(|v| v.as_str());
-        if provider == Some("groq") || settings.llm_provider == LlmProvider::Embedded {
+        if !matches!(
+            settings.llm_provider,
+            LlmProvider::Auto | LlmProvider::Ollama
+        ) {
             return Prewarm::Skipped("Prewarm only applies to Ollama provider");
         }
         let mut tasks = self

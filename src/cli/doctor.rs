@@ -11,7 +11,7 @@ use crate::{
     llm::choice::{Answering, Embedded, SUGGESTED},
     local::device::{self, Devices},
     models::{ModelsError, State, Store},
-    settings::Settings,
+    settings::{LlmProvider, Settings},
 };
 
 /// Arguments of `caal doctor`.
@@ -277,6 +277,7 @@ async fn language_model(settings: &Settings) -> Check {
         )
         .not(Health::Weak, fetch),
         (Answering::Ollama, _) => Check::good(part, format!("Ollama, {model}")),
+        (Answering::Server, _) => Check::good(part, choice.sentence),
         (Answering::Embedded, _) if known && store.state(named) != State::Present => {
             Check::good(part, format!("the built-in {named} is {}", store.state(named))).not(
                 Health::Bad,
@@ -297,6 +298,9 @@ async fn language_model(settings: &Settings) -> Check {
             match embedded {
                 Embedded::NoFile => fetch,
                 _ if ollama => from_ollama,
+                Embedded::NotWanted if settings.llm_provider != LlmProvider::Ollama => {
+                    "start that server, or set LLM_PROVIDER=auto".to_owned()
+                }
                 Embedded::NotWanted => "start Ollama, or set LLM_PROVIDER=auto".to_owned(),
                 Embedded::NotBuilt | Embedded::Ready => {
                     "start Ollama, or build with the model inside: cargo build --release --features embedded-llm"

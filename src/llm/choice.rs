@@ -14,7 +14,7 @@ pub enum Embedded {
     NoFile,
     /// This binary was built without the feature `embedded-llm`.
     NotBuilt,
-    /// Only Ollama may answer, as set.
+    /// Only a server may answer, as set.
     NotWanted,
 }
 
@@ -23,6 +23,8 @@ pub enum Embedded {
 pub enum Answering {
     /// The Ollama of the settings.
     Ollama,
+    /// The server of Groq, or the OpenAI-compatible one of the settings.
+    Server,
     /// The model in this process.
     Embedded,
     /// No one: a conversation cannot be held.
@@ -94,6 +96,57 @@ pub fn choose(probe: &Result<Vec<ModelInfo>, LlmError>, model: &str, embedded: E
         answering,
         sentence,
     }
+}
+
+/// Chooses where only one server may answer, `who`. `probe` is what
+/// [`OpenAi::models`](super::openai::OpenAi::models) said, `model` the one that is set, or the first.
+pub fn choose_server(
+    probe: &Result<Vec<String>, LlmError>,
+    who: &str,
+    setting: &str,
+    model: &str,
+) -> Choice {
+    let (answering, sentence) = match probe {
+        Ok(_) if model.is_empty() => (
+            Answering::Nobody,
+            format!(
+                "No language model can answer. The {who} server names no model; load one there, or \
+                 set {setting}"
+            ),
+        ),
+        Ok(models) if models.iter().any(|m| m == model) => (
+            Answering::Server,
+            format!("The {who} server answers, with {model}."),
+        ),
+        // Some take any name, or load a model when they hear its name.
+        Ok(models) => {
+            let models: Vec<ModelInfo> = models.iter().map(named).collect();
+            (
+                Answering::Server,
+                format!(
+                    "The {who} server answers, with {model}, which is not on its list{}. Where it does \
+                     not answer, change {setting}.",
+                    others(&models)
+                ),
+            )
+        }
+        Err(e) => (
+            Answering::Nobody,
+            format!(
+                "No language model can answer. {}. Or let another answer: set LLM_PROVIDER=auto",
+                capitalised(&e.to_string())
+            ),
+        ),
+    };
+    Choice {
+        answering,
+        sentence,
+    }
+}
+
+fn named(name: &String) -> ModelInfo {
+    let (name, bytes) = (name.clone(), 0);
+    ModelInfo { name, bytes }
 }
 
 /// What the settings allow where the model inside the binary is to answer and no other.
@@ -211,6 +264,23 @@ mod tests {
             "{}",
             choice.sentence
         );
+    }
+
+    #[test]
+    fn a_server_answers_when_it_is_there_and_has_a_model() {
+        let has = Ok(vec!["a".to_owned(), "b".to_owned()]);
+        let choose = |probe: &_, model| choose_server(probe, "Groq", "groq_model", model);
+        let choice = choose(&has, "b");
+        assert_eq!(choice.answering, Answering::Server);
+        assert_eq!(choice.sentence, "The Groq server answers, with b.");
+        let choice = choose(&has, "c");
+        assert_eq!(choice.answering, Answering::Server);
+        assert!(choice.sentence.contains("one that it has: a, b."));
+        assert_eq!(choose(&Ok(vec![]), "").answering, Answering::Nobody);
+        let gone = Err(down().expect_err("it is down"));
+        let choice = choose(&gone, "a");
+        assert_eq!(choice.answering, Answering::Nobody);
+        assert!(choice.sentence.contains("does not answer"));
     }
 
     #[test]

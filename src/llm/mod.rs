@@ -11,6 +11,7 @@ pub mod fallback;
 pub mod history;
 pub mod lazy;
 pub mod ollama;
+pub mod openai;
 pub mod prompt;
 pub mod stream;
 

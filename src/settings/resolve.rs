@@ -27,6 +27,10 @@ pub enum LlmProvider {
     Ollama,
     /// The model inside the binary only.
     Embedded,
+    /// Groq only.
+    Groq,
+    /// The OpenAI-compatible server of the settings only.
+    OpenAiCompatible,
 }
 
 /// All settings, checked.
@@ -54,6 +58,11 @@ pub struct Settings {
     pub num_ctx: u32,
     pub keep_alive: Option<Duration>,
     pub temperature: f32,
+    pub groq_api_key: Pii<String>,
+    pub groq_model: String,
+    pub openai_base_url: String,
+    pub openai_api_key: Pii<String>,
+    pub openai_model: String,
     pub embedded_model: String,
     pub first_launch_completed: bool,
     pub agent_name: String,
@@ -234,6 +243,8 @@ impl Reader<'_> {
             llm_provider: match self.text("llm_provider").as_str() {
                 "ollama" => LlmProvider::Ollama,
                 "embedded" => LlmProvider::Embedded,
+                "groq" => LlmProvider::Groq,
+                "openai_compatible" => LlmProvider::OpenAiCompatible,
                 _ => LlmProvider::Auto,
             },
             ollama_host: self.text("ollama_host"),
@@ -241,6 +252,11 @@ impl Reader<'_> {
             num_ctx: self.whole("num_ctx"),
             keep_alive: value::stay(&self.text("keep_alive")).flatten(),
             temperature: self.number("temperature") as f32,
+            groq_api_key: Pii(self.text("groq_api_key")),
+            groq_model: self.text("groq_model"),
+            openai_base_url: self.text("openai_base_url"),
+            openai_api_key: Pii(self.text("openai_api_key")),
+            openai_model: self.text("openai_model"),
             embedded_model: self.text("embedded_model"),
             first_launch_completed: self.flag("first_launch_completed"),
             agent_name: self.text("agent_name"),

@@ -221,9 +221,9 @@ pub const ROWS: &[Row] = &[
     row(
         "llm_provider",
         "LLM_PROVIDER",
-        Kind::Choice(&["auto", "ollama", "embedded", "groq"]),
+        Kind::Choice(&["auto", "ollama", "embedded", "groq", "openai_compatible"]),
         "auto",
-        "Who answers. `auto`: Ollama when it answers, else the model inside the binary, also when Ollama is lost later. `groq` is kept for the engine that is to come; until then it means `auto`.",
+        "Who answers. `auto`: Ollama when it answers, else the model inside the binary, also when Ollama is lost later. The others answer alone: `groq` (outside the house), `openai_compatible` (vLLM, llama.cpp, LM Studio and others, at `openai_base_url`).",
     )
     .taking_effect(Applies::NextTurn),
     row(
@@ -255,7 +255,7 @@ pub const ROWS: &[Row] = &[
         "OLLAMA_TEMPERATURE",
         Kind::Number(0.0, 2.0),
         "0.7",
-        "Freedom of the language model that Ollama runs.",
+        "Freedom of the language model that a server (Ollama, Groq, OpenAI-compatible) runs.",
     )
     .taking_effect(Applies::NextTurn),
     row(
@@ -287,17 +287,17 @@ pub const ROWS: &[Row] = &[
         "GROQ_API_KEY",
         Kind::Secret,
         "",
-        "API key of Groq. Kept for the engine that is to come.",
+        "API key of Groq.",
     )
-    .taking_effect(Applies::AtOnce),
+    .taking_effect(Applies::NextTurn),
     row(
         "groq_model",
         "GROQ_MODEL",
         Kind::Text,
         "llama-3.3-70b-versatile",
-        "Model that Groq runs. Kept for the engine that is to come.",
+        "Model that Groq runs.",
     )
-    .taking_effect(Applies::AtOnce),
+    .taking_effect(Applies::NextTurn),
     row(
         "hass_enabled",
         "HASS_ENABLED",
@@ -771,6 +771,30 @@ pub const ROWS: &[Row] = &[
         "What n8n's webhooks want to see, where they want a login: `Bearer …`, `Basic user:password` or `Header-Name: value`.",
     )
     .taking_effect(Applies::AtOnce),
+    row(
+        "openai_base_url",
+        "OPENAI_BASE_URL",
+        Kind::OptionalUrl,
+        "",
+        "Address of an OpenAI-compatible server, such as `http://localhost:8000/v1`; without a path `/v1` is meant.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "openai_api_key",
+        "OPENAI_API_KEY",
+        Kind::Secret,
+        "",
+        "Key that the OpenAI-compatible server wants. Empty: none is sent.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
+        "openai_model",
+        "OPENAI_MODEL",
+        Kind::Text,
+        "",
+        "Model that the OpenAI-compatible server runs. Empty: the first one it has.",
+    )
+    .taking_effect(Applies::NextTurn),
     row(
         "otlp_endpoint",
         "OTEL_EXPORTER_OTLP_ENDPOINT",

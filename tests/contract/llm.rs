@@ -7,11 +7,13 @@ use caal::llm::{
     fallback::Fallback,
     lazy::Lazy,
     ollama::{Ollama, OllamaConfig},
+    openai::{OpenAi, OpenAiConfig, Service},
 };
 use futures_util::{FutureExt as _, StreamExt as _, future::join_all};
 
 use crate::llm::{
     ollama_process::{MODEL, OllamaProcess},
+    openai::{completion, sse},
     scripted::{Scripted, answer, streamed},
 };
 
@@ -119,6 +121,17 @@ async fn a_scripted_ollama_keeps_the_contract() {
     let server = Scripted::start(streamed(&[lines.as_bytes()])).await;
     let ollama = Ollama::new(config(&server.url())).expect("an address");
     keeps_the_contract(Arc::new(ollama)).await;
+}
+
+#[tokio::test]
+async fn a_scripted_openai_server_keeps_the_contract() {
+    let events = completion(&["The capital", " of France", " is Paris", "."]);
+    let server = Scripted::start(sse(&[events.as_bytes()])).await;
+    let config = OpenAiConfig {
+        model: MODEL.to_owned(),
+        ..OpenAiConfig::new(Service::Compatible, &server.url())
+    };
+    keeps_the_contract(Arc::new(OpenAi::new(config).expect("an address"))).await;
 }
 
 /// Each kind of model that stands for another keeps what the other promises, and adds no fault.

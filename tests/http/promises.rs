@@ -154,6 +154,21 @@ async fn the_wizard_keeps_what_was_chosen_and_nothing_else() {
     ] {
         assert_eq!(settings[key], value, "{key}");
     }
+    let server = json!({ "llm_provider": "openai_compatible", "openai_base_url": "http://h:1/v1",
+        "openai_api_key": "k", "openai_model": "q", "groq_model": "other" });
+    let answer = caal.post("/setup/complete", server).await;
+    assert_eq!(answer.json(), done);
+    let settings = caal.get("/settings").await["settings"].clone();
+    for (key, value) in [
+        ("llm_provider", "openai_compatible"),
+        ("stt_provider", "speaches"),
+        ("openai_base_url", "http://h:1/v1"),
+        ("openai_api_key", MASK),
+        ("openai_model", "q"),
+        ("groq_model", "m"),
+    ] {
+        assert_eq!(settings[key], value, "{key}");
+    }
     let wrong = json!({ "llm_provider": "nobody", "hass_enabled": true, "hass_host": "?" });
     let answer = caal.post("/setup/complete", wrong).await;
     assert_eq!(answer.status, StatusCode::OK);

@@ -8,6 +8,7 @@ pub(crate) mod scripted;
 mod embedded;
 mod fallback;
 mod faults;
+pub(crate) mod openai;
 
 /// The embedded model with short answers, deterministic: loaded anew, about a second.
 #[cfg(feature = "embedded-llm")]

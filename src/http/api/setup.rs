@@ -190,7 +190,7 @@ fn secret(state: &State, given: &str, key: &str, to: Option<(&str, &str)>) -> Pi
 #[derive(Deserialize, Serialize, JsonSchema)]
 #[schemars(rename = "SetupCompleteRequest")]
 struct Complete {
-    /// Who answers: `ollama` or `groq`.
+    /// Who answers: `ollama`, `groq` or `openai_compatible`.
     llm_provider: String,
     #[serde(default)]
     ollama_host: Option<String>,
@@ -200,6 +200,12 @@ struct Complete {
     groq_api_key: Option<String>,
     #[serde(default)]
     groq_model: Option<String>,
+    #[serde(default)]
+    openai_base_url: Option<String>,
+    #[serde(default)]
+    openai_api_key: Option<String>,
+    #[serde(default)]
+    openai_model: Option<String>,
     /// Who speaks.
     #[serde(default)]
     tts_provider: Option<String>,
@@ -227,8 +233,9 @@ impl Complete {
         let Ok(Value::Object(given)) = serde_json::to_value(self) else {
             return Map::new();
         };
-        let (groq, hass, n8n) = (
+        let (groq, openai, hass, n8n) = (
             self.llm_provider == "groq",
+            self.llm_provider == "openai_compatible",
             self.hass_enabled == Some(true),
             self.n8n_enabled == Some(true),
         );
@@ -237,7 +244,8 @@ impl Complete {
             .filter(|(key, value)| match key.as_str() {
                 // Of the one that was not chosen nothing was said on purpose.
                 "groq_model" => groq,
-                "ollama_host" | "ollama_model" => !groq,
+                "ollama_host" | "ollama_model" => !groq && !openai,
+                "openai_base_url" | "openai_api_key" | "openai_model" => openai,
                 "hass_host" | "hass_token" => hass && value != "",
                 "n8n_url" | "n8n_token" => n8n && value != "",
                 _ => true,
