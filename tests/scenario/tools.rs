@@ -266,6 +266,28 @@ async fn a_wrong_call_is_told_to_the_model_once_and_then_to_the_user() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_cannot_be_read_is_told_to_the_model_once_and_then_to_the_user() {
+    let lamp = tool("lamp", 200, Ok(Outcome::of("It is on now.")));
+    let story = || Story::new().says(0, 1_000, "turn on the lamp");
+    let bad = || vec![Delta::BadCall("the JSON is broken".to_owned())];
+    let script = vec![
+        bad(),
+        vec![call("lamp", json!(true))],
+        vec![text("It is on. ")],
+    ];
+    let told = with(story(), &[&lamp], script).play().await;
+    told.has("said: It is on.");
+    assert_eq!(
+        results(&told, 1),
+        ["Error: the JSON is broken; call the tool again."]
+    );
+    let told = with(story(), &[&lamp], vec![bad(), bad()]).play().await;
+    told.has("saying: Sorry, I could not work out how to do that.");
+    assert_eq!(told.requests.len(), 2);
+    assert_eq!(lamp.ended.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_tool_that_fails_or_hangs_is_told_to_the_model_and_by_it_or_else_as_it_is() {
     let why = "The lamp does not answer. Look whether it has power.";
     let broken = tool("lamp", 100, Err(ToolError::Unreachable(why.to_owned())));

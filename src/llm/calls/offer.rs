@@ -107,7 +107,7 @@ mod tests {
             result("On."),
             result("Off."),
         ];
-        let told = as_text(&messages, &[lamp.clone()]);
+        let told = as_text(&messages, std::slice::from_ref(&lamp));
         let Message::System(system) = &told[0] else {
             panic!("{told:?}");
         };
