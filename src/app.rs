@@ -577,7 +577,7 @@ fn told(settings: &Settings, memory: &Memory) -> String {
     let mut prompt = system_prompt(settings);
     let facts = memory.facts_for_prompt(settings.num_ctx as usize / FACTS);
     if !facts.is_empty() {
-        prompt.push_str("\n");
+        prompt.push('\n');
         prompt.push_str(&facts);
     }
     prompt

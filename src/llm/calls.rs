@@ -6,6 +6,9 @@
 
 mod lenient;
 pub mod offer;
+mod within;
+
+pub use within::found;
 #[cfg(test)]
 mod tests;
 

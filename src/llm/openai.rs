@@ -14,7 +14,8 @@ use std::{
 };
 
 use futures_util::{
-    StreamExt as _, TryStreamExt as _,
+    FutureExt as _, StreamExt as _, TryStreamExt as _,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
 use reqwest::{
@@ -29,6 +30,7 @@ use tracing::{debug, warn};
 
 use super::{
     ChatRequest, Delta, Llm, LlmError, Message, ToolCall, ToolSpec, Usage,
+    calls::{self, offer},
     ollama::Patience,
     stream::{StreamError, ThinkFilter},
 };
@@ -153,9 +155,25 @@ impl Llm for OpenAi {
             return stream::empty().boxed();
         }
         let server = self.clone();
-        stream::once(async move { server.answer(&request).await })
-            .try_flatten()
-            .boxed()
+        let tools = request.tools.clone();
+        let answer = stream::once(async move { server.answer(&request).await }).try_flatten();
+        calls::found(answer.boxed(), &tools)
+    }
+
+    fn warm(&self, request: ChatRequest) -> BoxFuture<'static, Result<(), LlmError>> {
+        let server = self.clone();
+        async move {
+            let ChatRequest { messages, tools } = &request;
+            // Some models' templates want a question behind what they are told.
+            let mut messages = messages.clone();
+            messages.push(Message::User("Hello.".to_owned()));
+            let body = match server.plain.load(Ordering::Relaxed) {
+                true => server.body(&offer::as_text(&messages, tools), &[], 1),
+                false => server.body(&messages, tools, 1),
+            };
+            server.read(body).await
+        }
+        .boxed()
     }
 
     fn name(&self) -> String {
@@ -261,7 +279,11 @@ impl OpenAi {
             Message::System(system.to_owned()),
             Message::User("Hello.".to_owned()),
         ];
-        let body = self.body(&messages, &[], 1);
+        self.read(self.body(&messages, &[], 1)).await
+    }
+
+    /// Has `body` answered, for nobody.
+    async fn read(&self, body: Value) -> Result<(), LlmError> {
         let mut answer = Box::pin(self.stream(body, self.config.patience.load).await?);
         while let Some(piece) = answer.next().await {
             piece?;
@@ -274,24 +296,23 @@ impl OpenAi {
         request: &ChatRequest,
     ) -> Result<impl stream::Stream<Item = Result<Delta, LlmError>> + use<>, LlmError> {
         let (most, patience) = (self.config.max_tokens, self.config.patience.first);
-        let offered: &[_] = match self.plain.load(Ordering::Relaxed) {
-            true => &[],
-            false => &request.tools,
-        };
-        let body = self.body(&request.messages, offered, most);
-        match self.stream(body, patience).await {
-            // A server that was started without them: the model talks, and does nothing.
-            Err(LlmError::Remote { what, .. }) if !offered.is_empty() && no_tools(&what) => {
-                warn!(
-                    "the language model server at {} takes no tools, so that nothing can be done by voice; start vLLM with --enable-auto-tool-choice, llama.cpp with --jinja",
-                    self.host
-                );
-                self.plain.store(true, Ordering::Relaxed);
-                let body = self.body(&request.messages, &[], most);
-                self.stream(body, patience).await
+        let ChatRequest { messages, tools } = request;
+        if !self.plain.load(Ordering::Relaxed) {
+            let body = self.body(messages, tools, most);
+            match self.stream(body, patience).await {
+                // A server that was started without them.
+                Err(LlmError::Remote { what, .. }) if !tools.is_empty() && no_tools(&what) => {
+                    warn!(
+                        "the language model server at {} takes no tools, and is offered them as text; better, start vLLM with --enable-auto-tool-choice, llama.cpp with --jinja",
+                        self.host
+                    );
+                    self.plain.store(true, Ordering::Relaxed);
+                }
+                answer => return answer,
             }
-            answer => answer,
         }
+        let body = self.body(&offer::as_text(messages, tools), &[], most);
+        self.stream(body, patience).await
     }
 
     /// The body of `chat/completions`.

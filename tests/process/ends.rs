@@ -343,12 +343,9 @@ fn a_server_whose_livekit_server_is_not_there_is_not_ready_and_says_why() {
         ],
     );
     let address = address(&mut server).expect("it starts all the same");
-    let told = (0..100).map(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        get(&address, "/ready")
-    });
+    let told = (0..1_000).map(|_| get(&address, "/ready"));
     let mut told = told.skip_while(|ready| !ready.contains("no line to the LiveKit server"));
-    let ready = told.next().expect("it says so within ten seconds");
+    let ready = told.next().expect("it says so");
     assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
     assert!(ready.contains(r#""status":"no_rooms""#), "{ready}");
     assert!(
