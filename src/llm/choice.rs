@@ -120,7 +120,7 @@ pub fn choose_server(
         ),
         // Some take any name, or load a model when they hear its name.
         Ok(models) => {
-            let models: Vec<ModelInfo> = models.iter().map(named).collect();
+            let models: Vec<ModelInfo> = models.iter().map(|name| named(name)).collect();
             (
                 Answering::Server,
                 format!(
@@ -144,8 +144,8 @@ pub fn choose_server(
     }
 }
 
-fn named(name: &String) -> ModelInfo {
-    let (name, bytes) = (name.clone(), 0);
+fn named(name: &str) -> ModelInfo {
+    let (name, bytes) = (name.to_owned(), 0);
     ModelInfo { name, bytes }
 }
 
