@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use tokio::time::timeout;
 use tracing::warn;
 
-use super::{App, Keeping, there, tools};
+use super::{App, Keeping, SHUTDOWN_GRACE, there, tools};
 use crate::{
     settings::{Live, Settings},
     tools::{
@@ -49,10 +50,16 @@ impl App {
         self.connections.refresh().await;
     }
 
-    /// Ends the connections to servers of tools, and brings to its end what was begun with them.
+    /// Brings to its end what was begun with tools, as far as [`SHUTDOWN_GRACE`](super::SHUTDOWN_GRACE) goes,
+    /// and ends the connections to their servers.
     pub async fn put_away(&self) {
-        self.engines.tools.end().await;
-        self.connections.close().await;
+        let all = async {
+            self.engines.tools.end().await;
+            self.connections.close().await;
+        };
+        if timeout(SHUTDOWN_GRACE, all).await.is_err() {
+            warn!("what was begun with a tool may not have been brought to its end");
+        }
     }
 
     /// Keeps the tools as the settings and the servers say. Never ends; dropping it stops it.

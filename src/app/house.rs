@@ -2,7 +2,10 @@
 //! language model ready. Asks the disk and Ollama, not the loaded engines, so that it answers from the
 //! first second.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::task::JoinSet;
@@ -29,6 +32,9 @@ use crate::{
     wake,
     wizard::{self, Service},
 };
+
+/// How long it is waited for tools that are looked for anew.
+const RELOAD: Duration = Duration::from_secs(5);
 
 /// The house of these settings. Work that it begins ends with it.
 pub fn house(settings: Live) -> Arc<OurHouse> {
@@ -119,7 +125,8 @@ impl House for OurHouse {
         let app = self.app.get().cloned();
         async move {
             let Some(app) = app else { return 0 };
-            app.reload_tools().await;
+            // Whoever asks waits no longer; what is slower comes by itself.
+            let _ = tokio::time::timeout(RELOAD, app.reload_tools()).await;
             app.engines().tools.all().len()
         }
         .boxed()

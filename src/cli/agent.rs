@@ -24,6 +24,9 @@ pub struct Args {
     room: Option<String>,
 }
 
+/// What is due and waits to be announced; more waits with the timers.
+const DUE: usize = 8;
+
 /// Stays in the room until SIGTERM or Ctrl-C, or until the server ends it.
 ///
 /// # Errors
@@ -45,7 +48,9 @@ pub(super) async fn run(args: Args, settings: Settings, live: Live) -> Result<Ex
         remark(format_args!("caal: {why}"));
     }
     let app = App::build(settings).await?;
-    let app = Arc::new(app.keeping(keeping.clone()));
+    let (ring, due) = mpsc::channel(DUE);
+    let timers = keeping.timers(&live, ring).await;
+    let app = Arc::new(app.keeping(keeping.clone()).timing(timers.clone()));
     remark(format_args!("caal: {}", app.greeting()));
     let us = identity(&name, &agent_name);
     let (link, line) = Room::direct(&server, &name, us, &agent_name)?;
@@ -56,8 +61,9 @@ pub(super) async fn run(args: Args, settings: Settings, live: Live) -> Result<Ex
     drop(links);
     let host = app::rooms(&app)?;
     keeping.follow(&host.turns);
+    let speaking = app::speak_up(due, host.desk.clone(), timers, host.turns.clone());
     let following = async {
-        tokio::join!(live.follow(), app.follow(&live), keeping.tend());
+        tokio::join!(live.follow(), app.follow(&live), keeping.tend(), speaking);
     };
     tokio::pin!(following);
     let stop = CancellationToken::new();
@@ -92,6 +98,7 @@ pub(super) async fn run(args: Args, settings: Settings, live: Live) -> Result<Ex
             }
         }
     }
+    app.put_away().await;
     keeping.settle().await;
     result
 }

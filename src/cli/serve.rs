@@ -248,6 +248,7 @@ pub(super) async fn run(
         } => Some(loaded?),
     };
     let mut result = Ok(ExitCode::SUCCESS);
+    let putting_away = loaded.as_ref().map(|(app, _)| app.clone());
     if let Some((app, local)) = loaded {
         house.move_in(app.clone());
         let host = room::Host {
@@ -324,6 +325,9 @@ pub(super) async fn run(
         () = tokio::time::sleep(grace) => {}
     }
     panel.turns.close().await;
+    if let Some(app) = &putting_away {
+        app.put_away().await;
+    }
     keeping.settle().await;
     result
 }

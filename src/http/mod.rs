@@ -89,7 +89,7 @@ pub trait House: Send + Sync {
     /// The servers that tools come from, and how they fare; none until the house is ready.
     fn servers(&self) -> Vec<ServerStatus>;
 
-    /// Looks for tools anew at all of them; how many tools there are then. Takes half a minute at most.
+    /// Looks for tools anew at all of them; how many tools there are then. Takes five seconds at most.
     fn reload_tools(&self) -> BoxFuture<'static, usize>;
 
     /// Answers a question in writing. Dropping the answer stops it; what was written of it is remembered.

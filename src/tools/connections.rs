@@ -103,17 +103,18 @@ impl Connections {
         self.0.servers.set(config.servers);
     }
 
-    /// Lists all tools and workflows anew; waits for that, at most half a minute.
+    /// Lists all tools and workflows anew; waits for that, at most half a minute. Dropping it gives up waiting,
+    /// not the listing.
     pub async fn refresh(&self) {
-        self.0.servers.refresh().await;
         let mut asked = 0;
         self.0.asked.send_modify(|n| {
             *n += 1;
             asked = *n;
         });
         let mut answered = self.0.answered.clone();
+        let workflows = timeout(LOOK, answered.wait_for(|n| *n >= asked));
         // Who is slower goes on without being waited for.
-        let _ = timeout(LOOK, answered.wait_for(|n| *n >= asked)).await;
+        let _ = tokio::join!(self.0.servers.refresh(), workflows);
     }
 
     /// How the servers fare, now and whenever that changes.
