@@ -563,7 +563,7 @@ pub fn wake_folders(store: &Path) -> Vec<std::path::PathBuf> {
 fn history_limits(settings: &Settings) -> Limits {
     Limits {
         max_turns: settings.max_turns,
-        max_tokens: settings.num_ctx as usize / 2,
+        max_tokens: settings.num_ctx as usize * 2 / 5,
         results: settings.tool_cache_size,
     }
 }

@@ -32,6 +32,7 @@ fn every_metric_of_the_dashboard_and_of_its_page_is_measured() {
     let meters = caal::telemetry::metrics();
     // What is told apart by names that are not known beforehand appears with the first.
     meters.wake_word("alexa");
+    meters.tool_called("ok", std::time::Duration::ZERO);
     meters.model_loaded("stt", std::time::Duration::from_secs(1));
     meters.request_answered("GET", "/health", 200, std::time::Duration::ZERO);
     let text = meters.text();

@@ -174,7 +174,8 @@ pub(super) fn mind_rules(settings: &Settings) -> mind::Rules {
         rounds: settings.tool_rounds,
         fillers: settings.tool_fillers,
         fast: settings.fast_path,
-        budget: settings.num_ctx as usize / 3,
+        context: settings.num_ctx as usize,
+        budget: settings.num_ctx as usize / 4,
         zone: settings.timezone.clone(),
     }
 }

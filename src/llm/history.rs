@@ -36,6 +36,9 @@ impl Default for Limits {
     }
 }
 
+/// What the model is told where the beginning was dropped, so that it does not claim to know it.
+const SHORTENED: &str = "\nThe beginning of this conversation is no longer shown to you.";
+
 /// How an answer ended for the listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -78,6 +81,8 @@ impl Exchange {
 pub struct Conversation {
     limits: Limits,
     exchanges: Vec<Exchange>,
+    /// Exchanges were dropped.
+    shortened: bool,
 }
 
 impl Conversation {
@@ -86,6 +91,7 @@ impl Conversation {
         Self {
             limits,
             exchanges: Vec::new(),
+            shortened: false,
         }
     }
 
@@ -165,6 +171,7 @@ impl Conversation {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.exchanges.clear();
+        self.shortened = false;
     }
 
     /// How many exchanges are kept.
@@ -181,7 +188,11 @@ impl Conversation {
     pub fn request(&self, system: &str) -> ChatRequest {
         let mut messages = Vec::with_capacity(2 * self.exchanges.len() + 1);
         if !system.is_empty() {
-            messages.push(Message::System(system.to_owned()));
+            let mut system = system.to_owned();
+            if self.shortened {
+                system.push_str(SHORTENED);
+            }
+            messages.push(Message::System(system));
         }
         for exchange in &self.exchanges {
             if !exchange.user.is_empty() {
@@ -234,6 +245,7 @@ impl Conversation {
             first += 1;
         }
         self.exchanges.drain(..first);
+        self.shortened |= first > 0;
     }
 }
 
@@ -245,7 +257,7 @@ impl std::fmt::Debug for Conversation {
 }
 
 /// Makes `messages` fit into `max_tokens` as `count` counts them: drops the oldest exchanges, each
-/// as a whole, and keeps the system messages at the start and the newest message. An engine calls it
+/// as a whole, and keeps the system messages at the start and the newest question with what was called for it. An engine calls it
 /// with its true tokenizer as the last guard behind [`Conversation`]'s estimate. The result may
 /// still be too long: then the newest message alone does not fit.
 pub fn fit(
@@ -260,13 +272,17 @@ pub fn fit(
     let (system, rest) = messages.split_at(head);
     let counts: Vec<usize> = rest.iter().map(&count).collect();
     let mut total = system.iter().map(&count).sum::<usize>() + counts.iter().sum::<usize>();
+    // What was called for the newest question stays with it.
+    let is_question = |message: &Message| matches!(message, Message::User(_));
+    let newest = rest.iter().rposition(is_question);
+    let newest = newest.unwrap_or(rest.len().saturating_sub(1));
     let mut first = 0;
-    while total > max_tokens && first + 1 < rest.len() {
+    while total > max_tokens && first < newest {
         // To the next question: an answer does not stay without its question.
         loop {
             total -= counts[first];
             first += 1;
-            if first + 1 >= rest.len() || matches!(rest[first], Message::User(_)) {
+            if first >= newest || is_question(&rest[first]) {
                 break;
             }
         }
@@ -278,7 +294,7 @@ pub fn fit(
 const TEMPLATE_TOKENS: usize = 5;
 
 /// The same of a whole message.
-fn tokens(message: &Message) -> usize {
+pub fn tokens(message: &Message) -> usize {
     match message {
         Message::System(text) | Message::User(text) | Message::Assistant(text) => {
             message_tokens(text)
@@ -316,6 +332,7 @@ pub fn approximate_tokens(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::ToolCall;
 
     fn limits(max_turns: usize, max_tokens: usize) -> Limits {
         Limits {
@@ -468,6 +485,45 @@ mod tests {
         assert!(talk.turns() <= 4);
         let last = [user("question 9"), assistant("answer 9 …"), user("And?")];
         assert!(messages.ends_with(&last), "{messages:?}");
+    }
+
+    #[test]
+    fn what_was_called_for_the_newest_question_stays_with_it_however_long_it_is() {
+        let call = ToolCall {
+            id: "1".to_owned(),
+            name: "lamp".to_owned(),
+            arguments: serde_json::Value::Null,
+        };
+        let newest = [
+            user("e"),
+            Message::Calls {
+                text: String::new(),
+                calls: vec![call],
+            },
+            Message::Result {
+                id: "1".to_owned(),
+                name: "lamp".to_owned(),
+                content: "on".to_owned(),
+            },
+        ];
+        let all = [&[user("a"), assistant("b")][..], &newest].concat();
+        let ten = |_: &Message| 10;
+        assert_eq!(fit(&all, 50, ten), all);
+        for max in [0, 10, 30, 49] {
+            assert_eq!(fit(&all, max, ten), newest, "{max}");
+        }
+    }
+
+    #[test]
+    fn a_model_is_told_that_the_beginning_was_dropped() {
+        let mut talk = Conversation::new(limits(2, 100_000));
+        for turn in 0..3 {
+            talk.user_said(&format!("question {turn}"));
+            let told = talk.request("Be brief.").messages[0].clone();
+            let shortened = told == Message::System(format!("Be brief.{SHORTENED}"));
+            assert_eq!(shortened, turn == 2, "{told:?}");
+            talk.assistant_heard("answer", Ending::Complete);
+        }
     }
 
     #[test]

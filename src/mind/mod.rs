@@ -30,11 +30,13 @@ use tracing::{Instrument as _, debug, info_span, warn};
 
 use self::hands::{Done, Hands};
 use crate::{
-    llm::{ChatRequest, Delta, Llm, LlmError, Message, ToolCall, ToolSpec, Usage, acts::Acts},
+    llm::{
+        ChatRequest, Delta, Llm, LlmError, Message, ToolCall, ToolSpec, Usage, acts::Acts, history,
+    },
     telemetry::{Kind, Span, metrics},
     tools::{
         Caller, Tool, Toolbox,
-        choice::Chooser,
+        choice::{self, Chooser},
         fast::{self, Now, Plan},
     },
 };
@@ -76,7 +78,9 @@ pub struct Rules {
     pub fillers: bool,
     /// Whether plain commands are done without the language model.
     pub fast: bool,
-    /// Tokens of the language model's context that tools may take.
+    /// Tokens that the language model takes, the answer's among them.
+    pub context: usize,
+    /// How many of them tools may take.
     pub budget: usize,
     /// The user's time zone by its IANA name; empty for this machine's.
     pub zone: String,
@@ -88,7 +92,8 @@ impl Default for Rules {
             rounds: 5,
             fillers: true,
             fast: true,
-            budget: 4096,
+            context: 8192,
+            budget: 2048,
             zone: String::new(),
         }
     }
@@ -215,6 +220,7 @@ pub fn answer(
             }
         }
     })
+    .fuse()
     .boxed()
 }
 
@@ -404,8 +410,13 @@ impl Thinking {
         specs: &[Arc<ToolSpec>],
     ) -> Result<Result<Wrote, LlmError>, Gone> {
         let (began, started) = (SystemTime::now(), Instant::now());
+        let offered: usize = specs.iter().map(|spec| choice::tokens(spec)).sum();
+        let context = self.question.rules.context;
+        // A quarter is the answer's. What does not fit would be cut by the server, and nobody would know where.
+        let room = (context - context / 4).saturating_sub(offered);
+        let messages = history::fit(messages, room, history::tokens);
         let mut deltas = self.llm.chat(ChatRequest {
-            messages: messages.to_vec(),
+            messages,
             tools: specs.to_vec(),
         });
         let mut wrote = Wrote::default();

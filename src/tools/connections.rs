@@ -112,9 +112,11 @@ impl Connections {
             asked = *n;
         });
         let mut answered = self.0.answered.clone();
-        let workflows = timeout(LOOK, answered.wait_for(|n| *n >= asked));
         // Who is slower goes on without being waited for.
-        let _ = tokio::join!(self.0.servers.refresh(), workflows);
+        let workflows = async {
+            let _ = timeout(LOOK, answered.wait_for(|n| *n >= asked)).await;
+        };
+        tokio::join!(self.0.servers.refresh(), workflows);
     }
 
     /// How the servers fare, now and whenever that changes.

@@ -34,6 +34,7 @@ pub fn found(answer: Answer, tools: &[Arc<ToolSpec>]) -> Answer {
             }
         }
     })
+    .fuse() // an end that is asked for again
     .boxed()
 }
 
