@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use tokio::task::JoinSet;
+use tokio::{sync::oneshot, task::JoinSet, time::timeout};
 use tracing::{info, warn};
 
 use super::{
@@ -36,12 +36,16 @@ use crate::{
 /// How long it is waited for tools that are looked for anew.
 const RELOAD: Duration = Duration::from_secs(5);
 
+/// Lookings at once; one more is none.
+const RELOADS: usize = 4;
+
 /// The house of these settings. Work that it begins ends with it.
 pub fn house(settings: Live) -> Arc<OurHouse> {
     Arc::new(OurHouse {
         settings,
         app: OnceLock::new(),
         prewarming: Mutex::default(),
+        reloading: Arc::default(),
         chats: Chats::default(),
     })
 }
@@ -53,6 +57,8 @@ pub struct OurHouse {
     app: OnceLock<Arc<App>>,
     /// One at a time.
     prewarming: Mutex<JoinSet<()>>,
+    /// Looking for tools anew, a few times at once.
+    reloading: Arc<Mutex<JoinSet<()>>>,
     /// Conversations in writing.
     chats: Chats,
 }
@@ -122,11 +128,23 @@ impl House for OurHouse {
     }
 
     fn reload_tools(&self) -> BoxFuture<'static, usize> {
-        let app = self.app.get().cloned();
+        let (app, reloading) = (self.app.get().cloned(), self.reloading.clone());
         async move {
             let Some(app) = app else { return 0 };
+            let (done, ended) = oneshot::channel();
+            {
+                let mut tasks = reloading.lock().unwrap_or_else(PoisonError::into_inner);
+                while tasks.try_join_next().is_some() {}
+                if tasks.len() < RELOADS {
+                    let app = app.clone();
+                    tasks.spawn(async move {
+                        app.reload_tools().await;
+                        let _ = done.send(()); // who asked may have gone
+                    });
+                }
+            }
             // Whoever asks waits no longer; what is slower comes by itself.
-            let _ = tokio::time::timeout(RELOAD, app.reload_tools()).await;
+            let _ = timeout(RELOAD, ended).await;
             app.engines().tools.all().len()
         }
         .boxed()

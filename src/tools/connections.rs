@@ -103,9 +103,9 @@ impl Connections {
         self.0.servers.set(config.servers);
     }
 
-    /// Lists all tools and workflows anew; waits for that, at most half a minute. Dropping it gives up waiting,
-    /// not the listing.
+    /// Lists all tools and workflows anew; waits for that, at most half a minute.
     pub async fn refresh(&self) {
+        self.0.servers.refresh().await;
         let mut asked = 0;
         self.0.asked.send_modify(|n| {
             *n += 1;
@@ -113,10 +113,7 @@ impl Connections {
         });
         let mut answered = self.0.answered.clone();
         // Who is slower goes on without being waited for.
-        let workflows = async {
-            let _ = timeout(LOOK, answered.wait_for(|n| *n >= asked)).await;
-        };
-        tokio::join!(self.0.servers.refresh(), workflows);
+        let _ = timeout(LOOK, answered.wait_for(|n| *n >= asked)).await;
     }
 
     /// How the servers fare, now and whenever that changes.

@@ -12,6 +12,7 @@ use caal::{
     room,
     rtc::{Identity, Link, Participant, RoomCommand, RoomEvent},
     session::Engines,
+    tools::Toolbox,
     tts::{SpeakRequest, Tts, TtsError, Voice},
 };
 use futures_util::{StreamExt as _, stream::BoxStream};
@@ -107,12 +108,16 @@ impl Anna {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_post_in_the_middle_of_an_answer_changes_the_next_answers_voice_and_not_this_one() {
     let models = support::models();
-    let caal = Caal::in_environment(&[("CAAL_MODELS", models.to_str().unwrap())]);
+    let caal = Caal::in_environment(&[
+        ("CAAL_MODELS", models.to_str().unwrap()),
+        ("CAAL_FAST_PATH", "false"), // the clock's answer is another every minute
+    ]);
     caal.settings.judged_by(app::judge());
     let spoken = Arc::new(Mutex::new(Vec::new()));
     let real = conversation::engines();
     let engines = Engines {
         tts: Arc::new(Noting(real.tts.clone(), spoken.clone())),
+        tools: Toolbox::default(),
         ..real.clone()
     };
     let settings = (*caal.settings.current()).clone();
@@ -202,7 +207,10 @@ async fn what_cannot_be_had_is_told_and_the_old_goes_on_and_what_can_is_taken_ov
         ("CAAL_MODELS", models.to_str().unwrap()),
         ("LLM_PROVIDER", "ollama"),
     ]);
-    let engines = conversation::engines().clone();
+    let engines = Engines {
+        tools: Toolbox::default(),
+        ..conversation::engines().clone()
+    };
     let settings = (*caal.settings.current()).clone();
     let app = Arc::new(App::with(settings, support::runtime(), engines));
     let mut tasks = JoinSet::new();
@@ -268,7 +276,10 @@ async fn another_language_model_is_warmed_before_it_is_asked_and_the_old_answers
         ("LLM_PROVIDER", "ollama"),
     ]);
     let settings = (*caal.settings.current()).clone();
-    let engines = conversation::engines().clone();
+    let engines = Engines {
+        tools: Toolbox::default(),
+        ..conversation::engines().clone()
+    };
     let app = Arc::new(App::with(settings, support::runtime(), engines));
     let mut tasks = JoinSet::new();
     let (live, following) = (caal.settings.clone(), app.clone());
