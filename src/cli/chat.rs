@@ -3,12 +3,13 @@
 use std::io::{BufRead as _, IsTerminal as _};
 
 use futures_util::StreamExt as _;
-use reqwest::StatusCode;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
     ExitCode, Failure,
     out::{remark, say_all},
+    server::{Server, printable},
 };
 use crate::settings::Settings;
 
@@ -32,18 +33,8 @@ pub struct Args {
 const LONGEST: usize = 1 << 20;
 
 pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Failure> {
-    let server = match args.server {
-        Some(server) => server.trim_end_matches('/').to_owned(),
-        None => format!("http://127.0.0.1:{}", settings.http_port),
-    };
-    crate::tls::install();
-    let client = reqwest::Client::builder()
-        .build()
-        .map_err(|e| Failure::internal(format!("no HTTP client: {e}")))?;
     let mut talk = Talk {
-        client,
-        server,
-        key: settings.api_key.as_ref().map(|key| key.0.clone()),
+        server: Server::new(args.server.as_deref(), &settings)?,
         session: args.session,
     };
     if !args.text.is_empty() {
@@ -83,9 +74,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
 }
 
 struct Talk {
-    client: reqwest::Client,
-    server: String,
-    key: Option<String>,
+    server: Server,
     session: Option<String>,
 }
 
@@ -97,22 +86,10 @@ impl Talk {
             "session_id": self.session,
             "stream": true,
         });
-        let mut request = self
-            .client
-            .post(format!("{}/api/chat", self.server))
-            .json(&body);
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key);
-        }
-        let response = request.send().await.map_err(|_| {
-            Failure::remote(format!(
-                "no caal answers at {}; start one with: caal serve",
-                self.server
-            ))
-        })?;
-        if !response.status().is_success() {
-            return Err(refused(response).await);
-        }
+        let asked = self
+            .server
+            .ask(Method::POST, "/api/chat", |request| request.json(&body));
+        let response = asked.await?;
         let mut pieces = response.bytes_stream();
         let mut buffer = Vec::new();
         while let Some(piece) = pieces.next().await {
@@ -169,31 +146,6 @@ impl Talk {
     }
 }
 
-async fn refused(response: reqwest::Response) -> Failure {
-    let status = response.status();
-    let body = response.json::<Value>().await.unwrap_or_default();
-    let detail = body.get("detail").and_then(Value::as_str);
-    match status {
-        StatusCode::UNAUTHORIZED => {
-            Failure::request("the server wants its key: set CAAL_API_KEY here, too")
-        }
-        StatusCode::NOT_FOUND => {
-            Failure::remote("what answers there is no caal, or an old one; look at --server")
-        }
-        _ => Failure::remote(match detail {
-            Some(detail) => printable(detail),
-            None => format!("the server answers with HTTP {}", status.as_u16()),
-        }),
-    }
-}
-
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
-}
-
-/// Without control characters but line ends: what a model writes must not steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() && c != '\n' { ' ' } else { c })
-        .collect()
 }

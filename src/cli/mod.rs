@@ -13,8 +13,10 @@ mod out;
 mod plot;
 mod say;
 mod serve;
+mod server;
 mod settings;
 pub mod talk;
+mod timers;
 mod transcribe;
 pub mod wake;
 
@@ -107,6 +109,8 @@ pub enum Command {
     Memory(memory::Args),
     /// Settings: list, get, set, unset, explain.
     Settings(settings::Args),
+    /// Timers, alarms and reminders of the running server: list, cancel.
+    Timers(timers::Args),
     /// What is there, what is missing, the one next step.
     Doctor(doctor::Args),
     /// Measure speed and quality on this machine.
@@ -168,6 +172,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args, settings, live).await,
             Command::Agent(args) => agent::run(args, settings, live).await,
             Command::Talk(args) => converse(args, settings, live).await,
+            Command::Timers(args) => timers::run(args, settings).await,
             Command::Doctor(args) => doctor::run(args, settings).await,
             Command::Chat(args) => chat::run(args, settings).await,
             Command::Say(args) => say::run(args, settings).await,

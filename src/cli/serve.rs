@@ -158,14 +158,15 @@ pub(super) async fn run(
         move || live.current().keep_turn_words
     };
     let keeping = Keeping::open(&live).await;
+    let (ring, due) = mpsc::channel(DUE);
+    let timers = keeping.timers(&live, ring).await;
     let panel = Panel::new(Turns::new(keeps_words))
-        .keeping(keeping.conversations.clone(), keeping.memory.clone());
+        .keeping(keeping.conversations.clone(), keeping.memory.clone())
+        .timing(timers.clone());
     if let Some(remark) = keeping.remark() {
         warn!("{remark}");
     }
     keeping.follow(&panel.turns);
-    let (ring, due) = mpsc::channel(DUE);
-    let timers = keeping.timers(&live, ring).await;
     tasks.spawn({
         let speaking = app::speak_up(due, desk.clone(), timers.clone(), panel.turns.clone());
         let stop = stop.clone();

@@ -1,9 +1,9 @@
-//! What is kept on the disk, over HTTP: conversations and memory.
+//! What is kept on the disk, over HTTP: conversations and memory; and the timers.
 
 use std::time::SystemTime;
 
 use axum::http::StatusCode;
-use caal::{pii::Pii, store::conversations::Exchange};
+use caal::{pii::Pii, store::conversations::Exchange, tools::Caller};
 use serde_json::{Value, json};
 
 use super::Caal;
@@ -129,4 +129,45 @@ async fn notes_are_stored_read_and_deleted_and_facts_are_shown() {
     assert_eq!(gone("/facts/1").await, StatusCode::NO_CONTENT);
     assert_eq!(gone("/facts/1").await, StatusCode::NOT_FOUND);
     assert_eq!(gone("/facts/x").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn timers_are_listed_and_ended() {
+    let caal = Caal::fresh();
+    assert_eq!(caal.get("/api/timers").await, json!({"timers": []}));
+    for (tool, arguments) in [
+        (
+            "set_reminder",
+            json!({"text": "take out the bread", "hours": 3}),
+        ),
+        ("set_timer", json!({"minutes": 10, "name": "pasta"})),
+    ] {
+        let tools = caal.timers.tools();
+        let tool = tools.iter().find(|one| one.spec().name == tool).unwrap();
+        let arguments = arguments.as_object().unwrap().clone();
+        tool.call(arguments, &Caller::default()).await.unwrap();
+    }
+
+    let all = caal.get("/api/timers").await;
+    let [pasta, bread] = &all["timers"].as_array().unwrap()[..] else {
+        panic!("{all}")
+    };
+    assert_eq!(pasta["kind"], "timer");
+    assert_eq!(pasta["name"], "pasta");
+    assert_eq!(pasta["seconds"], 600);
+    assert_eq!(pasta["ringing"], false);
+    let left = pasta["seconds_left"].as_i64().unwrap();
+    assert!((590..=600).contains(&left), "{left}");
+    assert!(pasta["due_at"].as_str().unwrap().ends_with('Z'), "{pasta}");
+    assert_eq!(bread["kind"], "reminder");
+    assert_eq!(bread["text"], "take out the bread");
+
+    let path = format!("/api/timers/{}", pasta["id"]);
+    assert_eq!(status(&caal, "DELETE", &path).await, StatusCode::NO_CONTENT);
+    assert_eq!(status(&caal, "DELETE", &path).await, StatusCode::NOT_FOUND);
+    let none = caal.ask("DELETE", "/api/timers/pasta", None, "").await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+    let left = caal.get("/api/timers").await;
+    assert_eq!(left["timers"].as_array().unwrap().len(), 1);
+    assert_eq!(left["timers"][0]["id"], bread["id"]);
 }

@@ -23,10 +23,12 @@ use caal::{
     room::Desk,
     session::Turns,
     settings::{Live, Sources},
+    tools::timers::{Due, Timers},
 };
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tower::ServiceExt as _;
 
 /// A fresh install, as far as the API can tell.
@@ -35,6 +37,8 @@ pub(crate) struct Caal {
     pub(crate) settings: Live,
     router: Router,
     panel: Panel,
+    timers: Timers,
+    _due: mpsc::Receiver<Due>,
     house: Arc<app::OurHouse>,
     readiness: watch::Sender<Readiness>,
 }
@@ -60,7 +64,12 @@ impl Caal {
         let panel = Panel::new(Turns::new(move || kept.current().keep_turn_words));
         let keeping = opened(&settings);
         keeping.follow(&panel.turns);
-        let panel = panel.keeping(keeping.conversations, keeping.memory);
+        let (out, due) = mpsc::channel(4);
+        let timers = Timers::start(None, Arc::new(jiff::Zoned::now), out).now_or_never();
+        let timers = timers.unwrap().unwrap();
+        let panel = panel
+            .keeping(keeping.conversations, keeping.memory)
+            .timing(timers.clone());
         let house = app::house(settings.clone());
         let (readiness, watched) = watch::channel(Readiness::Loading);
         let state = http::State {
@@ -79,6 +88,8 @@ impl Caal {
             settings,
             router: http::router(state),
             panel,
+            timers,
+            _due: due,
             house,
             readiness,
         }

@@ -48,7 +48,7 @@ const VK_AGENT: [(&str, &str); 7] = [
 /// What our own page asks beside them.
 const OURS: [(&str, &str); 2] = [("get", "/settings/table"), ("post", "/settings/unset")];
 /// Our own, and the status of what they answer where all is well.
-const OWN: [(&str, &str, &str); 25] = [
+const OWN: [(&str, &str, &str); 27] = [
     ("get", "/ready", "200"),
     ("get", "/metrics", "200"),
     ("get", "/api/turns", "200"),
@@ -59,6 +59,8 @@ const OWN: [(&str, &str, &str); 25] = [
     ("delete", "/api/downloads", "204"),
     ("post", "/api/voices/{voice}/preview", "200"),
     ("get", "/api/wake-words/{name}/try", "101"),
+    ("get", "/api/timers", "200"),
+    ("delete", "/api/timers/{id}", "204"),
     ("post", "/api/chat", "200"),
     ("get", "/api/chat/sessions", "200"),
     ("delete", "/api/chat/{session_id}", "204"),

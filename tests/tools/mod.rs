@@ -4,6 +4,8 @@
 mod faults;
 mod n8n;
 mod servers;
+mod timers;
+mod web_search;
 
 use std::{sync::Arc, time::Duration};
 

@@ -13,6 +13,7 @@ mod meter;
 mod meters;
 mod problem;
 mod ready;
+mod timers;
 mod turns;
 
 pub use conversations::conversation_line;
@@ -33,7 +34,12 @@ use tokio::sync::Semaphore;
 
 use self::downloads::Downloads;
 use super::api::Api;
-use crate::{session::Turns, settings::Settings, store::Conversations, tools::memory::Memory};
+use crate::{
+    session::Turns,
+    settings::Settings,
+    store::Conversations,
+    tools::{memory::Memory, timers::Timers},
+};
 
 /// Longest body of a request, bytes.
 const LONGEST: usize = 16 * 1024;
@@ -49,6 +55,8 @@ pub struct Panel {
     pub memory: Memory,
     /// How far the server is on its way to being ready.
     pub progress: Progress,
+    /// What speaks up by itself.
+    timers: Option<Timers>,
     downloads: Arc<Downloads>,
     listeners: events::Listeners,
     /// Who tries a voice: one at a time.
@@ -65,6 +73,7 @@ impl Panel {
             conversations: Conversations::default(),
             memory: Memory::default(),
             progress: Progress::default(),
+            timers: None,
             downloads: Arc::default(),
             listeners: events::Listeners::default(),
             previews: Arc::new(Semaphore::new(1)),
@@ -75,6 +84,12 @@ impl Panel {
     /// The same, where that is kept on the disk.
     pub fn keeping(mut self, conversations: Conversations, memory: Memory) -> Self {
         (self.conversations, self.memory) = (conversations, memory);
+        self
+    }
+
+    /// The same, where timers can be asked for.
+    pub fn timing(mut self, timers: Timers) -> Self {
+        self.timers = Some(timers);
         self
     }
 
@@ -108,6 +123,7 @@ pub(super) fn write_down(api: &mut Api) {
     turns::write_down(api);
     conversations::write_down(api);
     memory::write_down(api);
+    timers::write_down(api);
     events::write_down(api);
     downloads::write_down(api);
     hear::write_down(api);

@@ -140,7 +140,14 @@ fn told(found: &[Found]) -> Outcome {
         .filter(|(title, snippet)| !title.is_empty() || !snippet.is_empty())
         .take(MOST)
         .enumerate()
-        .map(|(i, (title, snippet))| format!("{}. {title}: {snippet}", i + 1))
+        .map(|(i, (title, snippet))| {
+            let colon = if title.is_empty() || snippet.is_empty() {
+                ""
+            } else {
+                ": "
+            };
+            format!("{}. {title}{colon}{snippet}", i + 1)
+        })
         .collect();
     if lines.is_empty() {
         return Outcome::said(NONE);

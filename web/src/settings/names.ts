@@ -112,6 +112,8 @@ const LABELS: Readonly<Record<string, string>> = {
   n8n_url: 'MCP address of n8n',
   n8n_token: 'Access token of n8n',
   tool_cache_size: 'Tool results it remembers',
+  web_search: 'Web search',
+  web_search_url: 'Address of SearXNG',
   keep_turn_words: 'Keep the words of turns in the log',
   conversation_history: 'Keep conversations on the disk',
   conversation_resume: 'Minutes in which a conversation goes on',
