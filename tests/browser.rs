@@ -102,6 +102,7 @@ impl Drop for Server {
             let tail: Vec<_> = log.lines().rev().take(30).collect();
             eprintln!("caal, last first:\n{}", tail.join("\n"));
         } else {
+            super::support::secrets::none_in(&log, "the log");
             assert!(!log.contains("panicked"), "{log}");
         }
     }

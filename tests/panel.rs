@@ -11,7 +11,7 @@ use super::{browser::Server, support::alone};
 const TOKEN: &str = "s3cret-of-the-person";
 
 /// The key of the server, where it has one.
-const KEY: &str = "key-of-the-server-5eb63bbbe01eeed0";
+const KEY: &str = "s3cret-key-of-the-server-5eb63bbbe01eeed0";
 
 /// A fresh install, and what the person at a screen of `size` saw.
 fn set_up(size: &str, environment: &[(&str, &str)], wishes: &[&str]) -> (Server, Value) {

@@ -10,14 +10,15 @@ use std::process::{Command, Output};
 
 fn caal(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let home = tempfile::tempdir().expect("a folder");
-    Command::new(env!("CARGO_BIN_EXE_caal"))
+    let output = Command::new(env!("CARGO_BIN_EXE_caal"))
         .args(arguments)
         .env_clear()
         .env("CAAL_HOME", home.path())
         .current_dir(home.path())
         .envs(environment.iter().copied())
         .output()
-        .expect("the binary runs")
+        .expect("the binary runs");
+    crate::support::secrets::searched(output)
 }
 
 /// Goes nowhere for what is missing.

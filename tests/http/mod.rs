@@ -31,6 +31,8 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt as _;
 
+use super::support::secrets;
+
 /// A fresh install, as far as the API can tell.
 pub(crate) struct Caal {
     home: TempDir,
@@ -58,6 +60,7 @@ impl Caal {
 
     /// One that is started in this environment.
     pub(crate) fn in_environment(variables: &[(&str, &str)]) -> Self {
+        secrets::watch();
         let home = tempfile::tempdir().unwrap();
         let settings = Live::open(sources(home.path(), variables)).unwrap();
         let kept = settings.clone();
@@ -109,6 +112,7 @@ impl Caal {
             headers: head.headers,
             text: String::from_utf8(body.to_vec()).unwrap(),
         }
+        .searched(path)
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -140,6 +144,13 @@ impl Caal {
 }
 
 impl Answer {
+    /// Itself, where no secret is in it.
+    #[track_caller]
+    fn searched(self, whence: &str) -> Self {
+        secrets::none_in(&format!("{:?}\n{}", self.headers, self.text), whence);
+        self
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }

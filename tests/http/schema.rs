@@ -143,7 +143,7 @@ async fn schemathesis_finds_nothing_that_is_not_as_it_is_described() {
         eprintln!("skipped: run scripts/real-parts/schemathesis.sh first");
         return;
     };
-    let key = "test-key-0123456789";
+    let key = "s3cret-key-0123456789";
     let caal = Caal::in_environment(&[("CAAL_API_KEY", key)]);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/openapi.json", listener.local_addr().unwrap());

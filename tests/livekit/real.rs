@@ -19,7 +19,7 @@ use tokio::{
 };
 
 pub(crate) const KEY: &str = "devkey";
-pub(crate) const SECRET: &str = "secretsecretsecretsecretsecretsecret";
+pub(crate) const SECRET: &str = "s3crets3crets3crets3crets3crets3cret";
 
 /// Longest wait for anything: a busy machine is slow, a broken one is found out all the same.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);

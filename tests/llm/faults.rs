@@ -57,11 +57,11 @@ async fn listen(ollama: &Ollama) -> (String, Result<(), LlmError>) {
 /// What was said before `steps` failed, and the sentence about it.
 async fn fails(steps: Vec<Step>) -> (String, LlmError) {
     let server = Scripted::start(steps).await;
-    let url = server.url().replace("http://", "http://ada:secret@");
+    let url = server.url().replace("http://", "http://ada:s3cret@");
     let (text, end) = listen(&ollama(&url)).await;
     let error = end.expect_err("it fails");
     let sentence = error.to_string();
-    for private in ["secret", "ada", "What is it"] {
+    for private in ["s3cret", "ada", "What is it"] {
         assert!(!sentence.contains(private), "{sentence}");
         assert!(!format!("{error:?}").contains(private), "{error:?}");
     }
@@ -91,7 +91,7 @@ async fn words_arrive_whole_wherever_the_network_cuts_them() {
 async fn the_request_carries_what_was_set() {
     let lines = answer(&["Yes."]);
     let server = Scripted::start(streamed(&[lines.as_bytes()])).await;
-    let url = format!("{}/behind/a/proxy", server.url()).replace("http://", "http://ada:secret@");
+    let url = format!("{}/behind/a/proxy", server.url()).replace("http://", "http://ada:s3cret@");
     listen(&ollama(&url)).await.1.expect("an answer");
     let seen = &server.seen()[0];
     assert!(

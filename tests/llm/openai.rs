@@ -20,7 +20,7 @@ use super::{
     scripted::{Scripted, Step, response},
 };
 
-const KEY: &str = "sk-of-openai-0a1b2c3d";
+const KEY: &str = "sk-s3cret-of-openai-0a1b2c3d";
 
 fn server(url: &str) -> OpenAi {
     let patience = Duration::from_secs(60);
@@ -92,11 +92,11 @@ pub(crate) fn sse(pieces: &[&[u8]]) -> Vec<Step> {
 /// What was said before `steps` failed, and the sentence about it.
 async fn fails(steps: Vec<Step>) -> (String, LlmError) {
     let scripted = Scripted::start(steps).await;
-    let url = scripted.url().replace("http://", "http://ada:secret@");
+    let url = scripted.url().replace("http://", "http://ada:s3cret@");
     let (deltas, end) = listen(&server(&url), question()).await;
     let error = end.expect_err("it fails");
     let sentence = error.to_string();
-    for private in [KEY, "secret", "ada", "What is it"] {
+    for private in [KEY, "s3cret", "ada", "What is it"] {
         assert!(!sentence.contains(private), "{sentence}");
         assert!(!format!("{error:?}").contains(private), "{error:?}");
     }

@@ -46,6 +46,7 @@ pub(crate) struct Scripted {
 impl Scripted {
     /// Every connection gets `steps`.
     pub(crate) async fn start(steps: Vec<Step>) -> Self {
+        crate::support::secrets::watch();
         Self::with(move |_| steps.clone()).await
     }
 

@@ -22,7 +22,8 @@ fn caal(home: &Path, endpoint: &str, arguments: &[&str]) -> Command {
 }
 
 async fn run(home: &Path, endpoint: &str, arguments: &[&str]) -> Output {
-    caal(home, endpoint, arguments).output().await.unwrap()
+    let output = caal(home, endpoint, arguments).output().await.unwrap();
+    crate::support::secrets::searched(output)
 }
 
 fn stdout(output: &Output) -> String {

@@ -27,7 +27,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// A token that must be seen by the hub only.
-pub(crate) const TOKEN: &str = "hf_verysecrettoken";
+pub(crate) const TOKEN: &str = "hf_verys3crettoken";
 
 /// What goes wrong with one answer that carries a file's bytes.
 #[derive(Clone, Debug)]
@@ -277,7 +277,7 @@ async fn hub(State(shelf): State<Shared>, request: Request) -> Response<Body> {
         .header("x-linked-size", bytes.len())
         .header(
             "location",
-            format!("{}/{key}?X-Signature=alsosecret", shelf.cdn),
+            format!("{}/{key}?X-Signature=alsos3cret", shelf.cdn),
         );
     if !shelf.secretive {
         answer = answer.header("x-linked-etag", format!("\"{}\"", sha256(&bytes)));

@@ -10,13 +10,13 @@ use std::{
     time::Duration,
 };
 
-const KEY: &str = "k3y-of-the-api-8d1f0c5b7a";
+const KEY: &str = "s3cret-k3y-of-the-api-8d1f0c5b7a";
 const WEBHOOK: &str = "s3cret-of-webhooks-5e6f7a8b";
-const HASS: &str = "t0ken-of-home-assistant-1a2b";
-const GROQ: &str = "gsk-of-groq-9c8d7e6f5a";
-const N8N: &str = "t0ken-of-n8n-3c4d5e6f";
+const HASS: &str = "s3cret-t0ken-of-home-assistant-1a2b";
+const GROQ: &str = "gsk-s3cret-of-groq-9c8d7e6f5a";
+const N8N: &str = "s3cret-t0ken-of-n8n-3c4d5e6f";
 const ROOM: &str = "s3cret-of-the-rooms-7f8e9d0c";
-const TYPED: &str = "t0ken-that-somebody-types-77aa";
+const TYPED: &str = "s3cret-t0ken-that-somebody-types-77aa";
 
 /// `caal serve` with a key and with all that it may log written down.
 struct Server {
@@ -29,6 +29,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            crate::support::secrets::none_in(&log_of(self.home.path()), "the log");
+        }
     }
 }
 
@@ -84,7 +87,9 @@ impl Server {
         let _ = stream.write_all(request.as_bytes());
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
-        String::from_utf8_lossy(&answer).into_owned()
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        crate::support::secrets::none_in(&answer, line);
+        answer
     }
 }
 

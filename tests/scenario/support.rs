@@ -309,6 +309,7 @@ impl Story {
 
     /// Plays it.
     pub(crate) async fn play(self) -> Told {
+        crate::support::secrets::watch();
         let setting = self.setting();
         let mut log = Log {
             started: Instant::now(),

@@ -27,7 +27,7 @@ fn caal(home: &Path, arguments: &[&str], environment: &[(&str, &str)], input: &s
     let mut stdin = child.stdin.take().expect("piped");
     stdin.write_all(input.as_bytes()).expect("it reads");
     drop(stdin);
-    child.wait_with_output().expect("it ends")
+    crate::support::secrets::searched(child.wait_with_output().expect("it ends"))
 }
 
 fn stdout(output: &Output) -> String {

@@ -12,6 +12,7 @@ use caal::settings::{CAAL_ROWS, Live, MASK, Problem, ROWS, SettingsError, Source
 use serde_json::{Map, Value, json};
 
 pub(crate) fn sources(home: &Path, environment: &[(&str, &str)]) -> Sources {
+    crate::support::secrets::watch();
     let file_path = home.join("settings.json");
     let file = fs::read(&file_path).map_or_else(
         |_| Map::new(),

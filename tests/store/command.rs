@@ -11,13 +11,14 @@ use serde_json::Value;
 use super::{conversations, exchange};
 
 fn caal(home: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_caal"))
+    let output = Command::new(env!("CARGO_BIN_EXE_caal"))
         .args(arguments)
         .env_clear()
         .env("CAAL_HOME", home)
         .current_dir(home)
         .output()
-        .expect("the binary runs")
+        .expect("the binary runs");
+    crate::support::secrets::searched(output)
 }
 
 #[track_caller]

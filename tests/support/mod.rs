@@ -5,6 +5,7 @@ mod disk;
 #[cfg(feature = "whisper-cpp")]
 pub(crate) mod ggml;
 mod relay;
+pub(crate) mod secrets;
 
 use std::{
     path::{Path, PathBuf},
@@ -23,6 +24,7 @@ use caal::engine::{Device, Runtime};
     reason = "tests are told where the models are by their runner"
 )]
 pub(crate) fn models() -> PathBuf {
+    secrets::watch();
     let folder = std::env::var("CAAL_MODELS")
         .map(PathBuf::from)
         .expect("CAAL_MODELS is not set: run scripts/test, which fetches the models first");

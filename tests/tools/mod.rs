@@ -16,10 +16,13 @@ use caal::tools::{
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::timeout};
 
-const TOKEN: &str = "t0ken-of-the-tools-7a8b9c";
+use super::support::secrets;
+
+const TOKEN: &str = "s3cret-of-the-tools-7a8b9c";
 
 /// What `list` (of `{"servers": …}`) names.
 fn config(list: Value) -> ConnectionsConfig {
+    secrets::watch();
     let (servers, problems) = parse(&json!({"servers": list}).to_string());
     assert_eq!(problems, Vec::<String>::new());
     ConnectionsConfig {

@@ -19,8 +19,8 @@ use tower::ServiceExt as _;
 
 use super::{Answer, Caal};
 
-const KEY: &str = "test-key-0123456789abcdef-of-the-house";
-const SECRET: &str = "test-webhook-secret-0123456789";
+const KEY: &str = "s3cret-key-0123456789abcdef-of-the-house";
+const SECRET: &str = "s3cret-of-webhooks-0123456789";
 const HERE: &str = "127.0.0.1:5000";
 const AWAY: &str = "192.168.7.7:5000";
 
@@ -115,6 +115,7 @@ impl Guarded {
             headers: head.headers,
             text: String::from_utf8_lossy(&body).into_owned(),
         }
+        .searched("an answer")
     }
 
     async fn refused(&self, ask: Ask, code: &str, at: &str) {

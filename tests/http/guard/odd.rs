@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 use super::super::Caal;
 use super::{Guarded, KEY, SECRET};
 
-const KEY_WRONG: &str = "wrong-key-0123456789";
+const KEY_WRONG: &str = "s3cret-but-wrong-0123456789";
 
 /// The clock is moved on, and sockets are real.
 #[tokio::test(start_paused = true)]
