@@ -1,6 +1,7 @@
 //! Whole conversations on a paused clock: ear, session, playout and room are real, the models are
 //! fakes. Times are exact.
 
+mod faults;
 mod manner;
 pub(crate) mod rooms;
 pub(crate) mod support;

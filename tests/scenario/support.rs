@@ -67,6 +67,8 @@ pub(crate) struct Story {
     pub(crate) tools: Toolbox,
     /// How answers are made; all by the language model, unless the story is about that.
     pub(crate) mind: Rules,
+    /// Asked in place of the fake one.
+    pub(crate) model: Option<Arc<dyn Llm>>,
     /// Interim words are part of the log.
     pub(crate) hearing: bool,
     requests: Arc<Mutex<Vec<ChatRequest>>>,
@@ -182,6 +184,7 @@ impl Story {
                 fast: false,
                 ..Rules::default()
             },
+            model: None,
             hearing: false,
             requests: Arc::default(),
             spoken: Arc::default(),
@@ -235,9 +238,12 @@ impl Story {
             stt: Arc::new(FakeStt {
                 story: self.clone(),
             }),
-            llm: Arc::new(FakeLlm {
-                story: self.clone(),
-            }),
+            llm: match &self.model {
+                Some(model) => model.clone(),
+                None => Arc::new(FakeLlm {
+                    story: self.clone(),
+                }),
+            },
             tts: Arc::new(FakeTts {
                 story: self.clone(),
             }),

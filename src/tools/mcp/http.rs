@@ -48,6 +48,21 @@ pub(in crate::tools) enum HttpError {
     Nonsense,
 }
 
+impl HttpError {
+    /// A sentence for ears, of the server `called` so.
+    pub(super) fn said_of(&self, called: &str) -> String {
+        match self {
+            HttpError::Unreachable => format!("{called} cannot be reached at the moment."),
+            HttpError::Broken => format!("The connection to {called} broke off."),
+            HttpError::Slow => format!("{called} did not answer in time."),
+            HttpError::Token(_) => format!("{called} refuses my token. Check it in the settings."),
+            HttpError::Status(status) => format!("{called} answers with error {status}."),
+            HttpError::TooLong => format!("The answer of {called} is longer than 4 MB."),
+            HttpError::Nonsense => format!("{called} gave an answer that I cannot read."),
+        }
+    }
+}
+
 impl From<reqwest::Error> for HttpError {
     fn from(e: reqwest::Error) -> Self {
         match e {
