@@ -3,6 +3,7 @@
 
 mod faults;
 mod manner;
+mod prefix;
 pub(crate) mod rooms;
 pub(crate) mod support;
 mod tools;

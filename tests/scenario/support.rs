@@ -80,6 +80,10 @@ pub(crate) struct Story {
     pub(crate) manners: Option<Manners>,
     /// What was said before.
     pub(crate) past: Vec<Past>,
+    /// How much is remembered.
+    pub(crate) history: Limits,
+    /// What is put around the user's words.
+    pub(crate) frame: Arc<dyn Fn(&str) -> String + Send + Sync>,
     /// What the assistant is told about itself.
     pub(crate) system: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -191,6 +195,8 @@ impl Story {
             greeting: "",
             manners: None,
             past: Vec::new(),
+            history: Limits::default(),
+            frame: Arc::new(str::to_owned),
             system: Arc::new(|| "Be brief.".to_owned()),
         }
     }
@@ -264,8 +270,8 @@ impl Story {
             language: Language::default(),
             hints: String::new(),
             system: self.system.clone(),
-            frame: Arc::new(str::to_owned),
-            history: Limits::default(),
+            frame: self.frame.clone(),
+            history: self.history,
             mind: self.mind.clone(),
             place: String::new(),
             voice: String::new(),

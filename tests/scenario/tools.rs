@@ -20,7 +20,7 @@ use super::support::{Behaviour, Story, Told, ms};
 
 /// A lamp, say.
 #[derive(Clone)]
-struct Fake {
+pub(crate) struct Fake {
     spec: Arc<ToolSpec>,
     takes: Duration,
     deadline: Duration,
@@ -59,7 +59,7 @@ impl Tool for Fake {
     }
 }
 
-fn tool(name: &str, takes: u64, end: Result<Outcome, ToolError>) -> Fake {
+pub(crate) fn tool(name: &str, takes: u64, end: Result<Outcome, ToolError>) -> Fake {
     Fake {
         spec: Arc::new(ToolSpec {
             name: name.to_owned(),
