@@ -161,6 +161,7 @@ impl App {
             llm,
             tts,
             tools: Toolbox::default(),
+            shown: Default::default(),
             load: Load::default(),
         };
         Ok(Self {

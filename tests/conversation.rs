@@ -53,6 +53,7 @@ pub(crate) fn engines() -> &'static Engines {
             llm: Arc::new(Parrot),
             tts: Arc::new(tts),
             tools: Toolbox::default(),
+            shown: Default::default(),
             load: Load::default(),
         }
     })
@@ -208,6 +209,7 @@ async fn a_recorded_plain_command_is_done_and_told_without_the_language_model() 
     tools.put("date_time", vec![Arc::new(clock)]);
     let engines = Engines {
         tools,
+        shown: Default::default(),
         ..engines().clone()
     };
     let question = joined(&[silence(0.5), fixture("what_time_is_it")]);

@@ -7,6 +7,7 @@ use tracing::warn;
 
 use super::{App, Keeping, SHUTDOWN_GRACE, there, tools};
 use crate::{
+    llm::pictures::Shown,
     settings::{Live, Settings},
     tools::{
         Tool,
@@ -32,6 +33,12 @@ impl App {
     pub fn timing(mut self, timers: Timers) -> Self {
         self.timers = Some(timers);
         self.equip(&self.settings());
+        self
+    }
+
+    /// The app whose questions take along what is shown there.
+    pub fn looking_at(mut self, shown: Shown) -> Self {
+        self.engines.shown = shown;
         self
     }
 

@@ -119,6 +119,7 @@ impl Chats {
             words,
             caller: Caller::default(),
             sure: watch::channel(true).1,
+            pictures: engines.shown.now(),
             acts: acts.clone(),
             offers,
             rules: Rules {

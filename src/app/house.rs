@@ -123,6 +123,13 @@ impl House for OurHouse {
         .boxed()
     }
 
+    fn sees(&self) -> BoxFuture<'static, bool> {
+        match self.app.get() {
+            Some(app) => app.engines().llm.sees(),
+            None => std::future::ready(false).boxed(),
+        }
+    }
+
     fn servers(&self) -> Vec<ServerStatus> {
         self.app.get().map(|app| app.servers()).unwrap_or_default()
     }

@@ -38,7 +38,7 @@ use crate::{
     models::{Role, Store},
     room::{self, Desk},
     rtc::join::Standing,
-    session::{Effect, Setting, Turns, Watch},
+    session::{Effect, Setting, Shown, Turns, Watch},
     settings::{Live, Settings},
     telemetry,
     tools::timers::Timers,
@@ -185,6 +185,7 @@ pub(super) async fn run(
         panel.turns.export_to(exporter);
     }
     let house = app::house(live.clone());
+    let shown = Shown::default();
     let state = http::State {
         readiness: watcher,
         rooms: Some(doors.rooms.clone()),
@@ -192,7 +193,7 @@ pub(super) async fn run(
         server: doors.server.clone(),
         settings: live.clone(),
         house: house.clone(),
-        screens: Screens::default(),
+        screens: Screens::showing(shown.clone()),
         refusals: Refusals::default(),
         panel: panel.clone(),
     };
@@ -245,7 +246,7 @@ pub(super) async fn run(
         loaded = async {
             fetch(&settings, &panel, address.port()).await;
             remark("caal: loading the models…");
-            load(settings, wanted, &panel.progress, (&keeping, &timers)).await
+            load(settings, wanted, &panel.progress, (&keeping, &timers, &shown)).await
         } => Some(loaded?),
     };
     let mut result = Ok(ExitCode::SUCCESS);
@@ -438,13 +439,17 @@ async fn load(
     settings: Settings,
     wanted: Option<Wanted>,
     progress: &Progress,
-    (keeping, timers): (&Keeping, &Timers),
+    (keeping, timers, shown): (&Keeping, &Timers, &Shown),
 ) -> Result<(Arc<App>, Option<(Setting, Option<Vec<String>>)>), Failure> {
     if let Some(Wanted { wake, .. }) = &wanted {
         app::check_wake_words(&settings, wake.as_ref().unwrap_or(&settings.wake_words))?;
     }
     let app = App::build_telling(settings, progress).await?;
-    let app = Arc::new(app.keeping(keeping.clone()).timing(timers.clone()));
+    let app = Arc::new(
+        app.keeping(keeping.clone())
+            .timing(timers.clone())
+            .looking_at(shown.clone()),
+    );
     let Some(Wanted { wake, turn }) = wanted else {
         return Ok((app, None));
     };

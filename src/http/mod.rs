@@ -73,6 +73,9 @@ pub trait House: Send + Sync {
     /// The models of the language model server that is set, by name; none where it does not answer.
     fn models(&self) -> BoxFuture<'static, Vec<String>>;
 
+    /// Whether the language model that answers sees pictures; no until the house is ready.
+    fn sees(&self) -> BoxFuture<'static, bool>;
+
     /// The voices that are installed, by name.
     fn voices(&self) -> BoxFuture<'static, Vec<String>>;
 
@@ -319,6 +322,9 @@ fn test_state(readiness: watch::Receiver<Readiness>) -> State {
         }
         fn wake_words(&self) -> BoxFuture<'static, Vec<String>> {
             async { Vec::new() }.boxed()
+        }
+        fn sees(&self) -> BoxFuture<'static, bool> {
+            async { false }.boxed()
         }
         fn prewarm(&self) -> Prewarm {
             Prewarm::Skipped("nobody is at home")

@@ -46,6 +46,10 @@ impl Llm for Exchange {
         self.present().takes_tools()
     }
 
+    fn sees(&self) -> BoxFuture<'static, bool> {
+        self.present().sees()
+    }
+
     fn name(&self) -> String {
         self.present().name()
     }

@@ -265,6 +265,14 @@ impl Llm for Fallback {
         }
     }
 
+    fn sees(&self) -> BoxFuture<'static, bool> {
+        let turned = self.state.turned.borrow();
+        match *turned {
+            Turned::First => self.first.sees(),
+            Turned::Second { .. } => self.second.sees(),
+        }
+    }
+
     fn name(&self) -> String {
         let turned = self.state.turned.borrow();
         match *turned {

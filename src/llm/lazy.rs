@@ -3,7 +3,9 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
+use futures_util::{
+    StreamExt as _, TryStreamExt as _, future::BoxFuture, stream, stream::BoxStream,
+};
 use tracing::info;
 
 use super::{ChatRequest, Delta, Llm, LlmError};
@@ -73,6 +75,14 @@ impl Llm for Lazy {
     fn takes_tools(&self) -> bool {
         let loaded = self.loader.loaded.get();
         loaded.is_some_and(|llm| llm.takes_tools())
+    }
+
+    /// As the last.
+    fn sees(&self) -> BoxFuture<'static, bool> {
+        match self.loader.loaded.get() {
+            Some(llm) => llm.sees(),
+            None => Box::pin(std::future::ready(false)),
+        }
     }
 
     fn name(&self) -> String {

@@ -12,6 +12,7 @@ pub mod history;
 pub mod lazy;
 pub mod ollama;
 pub mod openai;
+pub mod pictures;
 pub mod prompt;
 pub mod stream;
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use futures_util::{FutureExt as _, future::BoxFuture, stream::BoxStream};
 use serde_json::Value;
 
+use self::pictures::Picture;
 use crate::{engine::EngineError, fault::Fault};
 
 /// Answers a conversation, piece by piece. Dropping the stream cancels: the request to a server is
@@ -39,6 +41,11 @@ pub trait Llm: Send + Sync {
         true
     }
 
+    /// Whether it sees pictures that come with a question. One that does not says so when it is asked.
+    fn sees(&self) -> BoxFuture<'static, bool> {
+        std::future::ready(false).boxed()
+    }
+
     /// Which engine and model this is, for people: `Ollama qwen3:8b at http://localhost:11434`.
     fn name(&self) -> String;
 
@@ -56,13 +63,17 @@ pub struct ChatRequest {
     pub messages: Vec<Message>,
     /// What may be called, in this order; with the same, engines keep what they have read of them.
     pub tools: Vec<Arc<ToolSpec>>,
+    /// What comes with the newest question.
+    pub pictures: Vec<Picture>,
 }
 
 impl From<Vec<Message>> for ChatRequest {
-    /// Without tools.
+    /// Without tools and pictures.
     fn from(messages: Vec<Message>) -> Self {
-        let tools = Vec::new();
-        Self { messages, tools }
+        Self {
+            messages,
+            ..Self::default()
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     error::Error as _,
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -37,6 +37,7 @@ use tracing::{debug, warn};
 use super::{
     ChatRequest, Delta, Llm, LlmError, Message, ToolCall, ToolSpec, Usage,
     calls::{CallFilter, offer},
+    pictures,
     stream::{ChatDecoder, ChatEvent, StreamError, ThinkFilter},
 };
 
@@ -145,6 +146,8 @@ pub struct Ollama {
     host: String,
     /// The model has refused tools.
     plain: Arc<AtomicBool>,
+    /// The model sees pictures, once that was asked.
+    sees: Arc<OnceLock<bool>>,
 }
 
 impl fmt::Debug for Ollama {
@@ -164,7 +167,9 @@ impl Llm for Ollama {
     fn warm(&self, request: ChatRequest) -> BoxFuture<'static, Result<(), LlmError>> {
         let ollama = self.clone();
         async move {
-            let ChatRequest { messages, tools } = &request;
+            let ChatRequest {
+                messages, tools, ..
+            } = &request;
             let body = match ollama.plain.load(Ordering::Relaxed) {
                 true => ollama.chat_body(&offer::as_text(messages, tools), &[], 1),
                 false => ollama.chat_body(messages, tools, 1),
@@ -172,6 +177,11 @@ impl Llm for Ollama {
             ollama.read(body).await
         }
         .boxed()
+    }
+
+    fn sees(&self) -> BoxFuture<'static, bool> {
+        let ollama = self.clone();
+        async move { ollama.looks().await }.boxed()
     }
 
     fn name(&self) -> String {
@@ -215,6 +225,7 @@ impl Ollama {
             base,
             config: Arc::new(config),
             plain: Arc::default(),
+            sees: Arc::default(),
         })
     }
 
@@ -287,11 +298,22 @@ impl Ollama {
         request: &ChatRequest,
     ) -> Result<impl stream::Stream<Item = Result<Delta, LlmError>> + use<>, LlmError> {
         let (most, patience) = (self.config.max_tokens, self.config.patience.first);
-        let ChatRequest { messages, tools } = request;
+        let ChatRequest {
+            messages,
+            tools,
+            pictures,
+        } = request;
+        let sees = !pictures.is_empty() && self.looks().await;
+        let (messages, pictures) = match (pictures.is_empty(), sees) {
+            (true, _) => (messages, &pictures[..]),
+            (_, true) => (&pictures::seen(messages), &pictures[..]),
+            (_, false) => (&pictures::unseen(messages), &[][..]),
+        };
         // Models write calls as text also where tools are offered otherwise.
         let calls = || CallFilter::new(tools);
         if !self.plain.load(Ordering::Relaxed) {
-            let body = self.chat_body(messages, tools, most);
+            let mut body = self.chat_body(messages, tools, most);
+            pictures::into_ollama(&mut body, pictures);
             match self.stream(body, patience, calls()).await {
                 // A model whose template knows no tools.
                 Err(LlmError::Remote { what, .. }) if !tools.is_empty() && no_tools(&what) => {
@@ -305,8 +327,36 @@ impl Ollama {
                 answer => return answer,
             }
         }
-        let body = self.chat_body(&offer::as_text(messages, tools), &[], most);
+        let mut body = self.chat_body(&offer::as_text(messages, tools), &[], most);
+        pictures::into_ollama(&mut body, pictures);
         self.stream(body, patience, calls()).await
+    }
+
+    /// Whether the model sees pictures, as the server says within [`Patience::list`]; while it does not say,
+    /// no.
+    async fn looks(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Abilities {
+            #[serde(default)]
+            capabilities: Vec<String>,
+        }
+        if let Some(sees) = self.sees.get() {
+            return *sees;
+        }
+        let deadline = Instant::now() + self.config.patience.list;
+        let ask = async {
+            let asked = serde_json::json!({ "model": self.config.model });
+            let request = self.client.post(self.at("api/show")).json(&asked).send();
+            let response = request.await.map_err(|e| self.unreachable(&e))?;
+            let response = self.accepted(response, deadline).await?;
+            let body = bounded_body(response).await;
+            serde_json::from_slice::<Abilities>(&body).map_err(|_| self.not_ollama())
+        };
+        let Ok(Ok(Abilities { capabilities })) = timeout_at(deadline, ask).await else {
+            return false;
+        };
+        let sees = capabilities.iter().any(|ability| ability == "vision");
+        *self.sees.get_or_init(|| sees)
     }
 
     /// The body of `/api/chat`.

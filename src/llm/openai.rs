@@ -32,6 +32,7 @@ use super::{
     ChatRequest, Delta, Llm, LlmError, Message, ToolCall, ToolSpec, Usage,
     calls::{self, offer},
     ollama::Patience,
+    pictures::{self, Picture},
     stream::{StreamError, ThinkFilter},
 };
 use crate::pii::Pii;
@@ -140,6 +141,8 @@ pub struct OpenAi {
     host: String,
     /// The server has refused tools.
     plain: Arc<AtomicBool>,
+    /// It has refused pictures.
+    blind: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for OpenAi {
@@ -163,7 +166,9 @@ impl Llm for OpenAi {
     fn warm(&self, request: ChatRequest) -> BoxFuture<'static, Result<(), LlmError>> {
         let server = self.clone();
         async move {
-            let ChatRequest { messages, tools } = &request;
+            let ChatRequest {
+                messages, tools, ..
+            } = &request;
             // Some models' templates want a question behind what they are told.
             let mut messages = messages.clone();
             messages.push(Message::User("Hello.".to_owned()));
@@ -174,6 +179,11 @@ impl Llm for OpenAi {
             server.read(body).await
         }
         .boxed()
+    }
+
+    /// As long as the server has not refused any.
+    fn sees(&self) -> BoxFuture<'static, bool> {
+        std::future::ready(!self.blind.load(Ordering::Relaxed)).boxed()
     }
 
     fn name(&self) -> String {
@@ -235,6 +245,7 @@ impl OpenAi {
             base,
             config: Arc::new(config),
             plain: Arc::default(),
+            blind: Arc::default(),
         })
     }
 
@@ -295,10 +306,41 @@ impl OpenAi {
         self,
         request: &ChatRequest,
     ) -> Result<impl stream::Stream<Item = Result<Delta, LlmError>> + use<>, LlmError> {
+        let ChatRequest {
+            messages,
+            tools,
+            pictures,
+        } = request;
+        if pictures.is_empty() {
+            return self.written(messages, tools, &[]).await;
+        }
+        if !self.blind.load(Ordering::Relaxed) {
+            let seen = pictures::seen(messages);
+            match self.written(&seen, tools, pictures).await {
+                Err(LlmError::Remote { what, .. }) if refuses(&what) => {}
+                answer => return answer,
+            }
+        }
+        let answer = self.written(&pictures::unseen(messages), tools, &[]).await;
+        if answer.is_ok() && !self.blind.swap(true, Ordering::Relaxed) {
+            warn!(
+                "the language model {} takes no pictures; one that does can be asked about what POST /screen shows",
+                self.config.model
+            );
+        }
+        answer
+    }
+
+    async fn written(
+        &self,
+        messages: &[Message],
+        tools: &[Arc<ToolSpec>],
+        pictures: &[Picture],
+    ) -> Result<impl stream::Stream<Item = Result<Delta, LlmError>> + use<>, LlmError> {
         let (most, patience) = (self.config.max_tokens, self.config.patience.first);
-        let ChatRequest { messages, tools } = request;
         if !self.plain.load(Ordering::Relaxed) {
-            let body = self.body(messages, tools, most);
+            let mut body = self.body(messages, tools, most);
+            pictures::into_openai(&mut body, pictures);
             match self.stream(body, patience).await {
                 // A server that was started without them.
                 Err(LlmError::Remote { what, .. }) if !tools.is_empty() && no_tools(&what) => {
@@ -311,7 +353,8 @@ impl OpenAi {
                 answer => return answer,
             }
         }
-        let body = self.body(&offer::as_text(messages, tools), &[], most);
+        let mut body = self.body(&offer::as_text(messages, tools), &[], most);
+        pictures::into_openai(&mut body, pictures);
         self.stream(body, patience).await
     }
 
@@ -558,6 +601,13 @@ fn offered(tool: &ToolSpec) -> Value {
 fn no_tools(what: &str) -> bool {
     let known = ["tool choice requires", "--jinja", "does not support tools"];
     known.iter().any(|words| what.contains(words))
+}
+
+/// Whether a refusal of a question with a picture may be for the picture's sake.
+fn refuses(what: &str) -> bool {
+    let may = [400, 415, 422, 500, 501];
+    may.iter()
+        .any(|code| what.ends_with(&format!("(HTTP {code})")))
 }
 
 /// An answer on its way.

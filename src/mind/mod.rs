@@ -31,7 +31,10 @@ use tracing::{Instrument as _, debug, info_span, warn};
 use self::hands::{Done, Hands};
 use crate::{
     llm::{
-        ChatRequest, Delta, Llm, LlmError, Message, ToolCall, ToolSpec, Usage, acts::Acts, history,
+        ChatRequest, Delta, Llm, LlmError, Message, ToolCall, ToolSpec, Usage,
+        acts::Acts,
+        history,
+        pictures::{self, Picture},
     },
     telemetry::{Kind, Span, metrics},
     tools::{
@@ -138,6 +141,8 @@ pub struct Question {
     pub caller: Caller,
     /// Whether the user has said all; until then nothing is changed in the world.
     pub sure: watch::Receiver<bool>,
+    /// What the user shows with it.
+    pub pictures: Vec<Picture>,
     /// What was called for it is written down here.
     pub acts: Acts,
     /// The conversation's.
@@ -250,7 +255,12 @@ pub async fn warm(
     if !tools.is_empty() {
         told_of_tools(&mut messages);
     }
-    if let Err(error) = llm.warm(ChatRequest { messages, tools }).await {
+    let request = ChatRequest {
+        messages,
+        tools,
+        pictures: Vec::new(),
+    };
+    if let Err(error) = llm.warm(request).await {
         debug!(%error, "the language model was not warmed up");
     }
 }
@@ -426,11 +436,13 @@ impl Thinking {
         let offered: usize = specs.iter().map(|spec| choice::tokens(spec)).sum();
         let context = self.question.rules.context;
         // A quarter is the answer's. What does not fit would be cut by the server, and nobody would know where.
-        let room = (context - context / 4).saturating_sub(offered);
+        let shown = self.question.pictures.len() * pictures::TOKENS;
+        let room = (context - context / 4).saturating_sub(offered + shown);
         let messages = history::fit(messages, room, history::tokens);
         let mut deltas = self.llm.chat(ChatRequest {
             messages,
             tools: specs.to_vec(),
+            pictures: self.question.pictures.clone(),
         });
         let mut wrote = Wrote::default();
         let mut usage = None;

@@ -7,7 +7,12 @@ use std::sync::{
 };
 
 use crate::{
-    endpoint::TurnEndModel, llm::Llm, stt::Stt, tools::Toolbox, tts::Tts, vad::SpeechModel,
+    endpoint::TurnEndModel,
+    llm::{Llm, pictures::Shown},
+    stt::Stt,
+    tools::Toolbox,
+    tts::Tts,
+    vad::SpeechModel,
     wake::WakeModel,
 };
 
@@ -22,6 +27,8 @@ pub struct Engines {
     pub tts: Arc<dyn Tts>,
     /// What the language model may call.
     pub tools: Toolbox,
+    /// What is shown to the assistant, for the questions of the next while.
+    pub shown: Shown,
     /// What they are working on.
     pub load: Load,
 }

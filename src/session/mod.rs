@@ -20,6 +20,7 @@ mod seat;
 mod timings;
 mod turns;
 
+pub use crate::llm::pictures::{Picture, Shown};
 pub use answered::Answered;
 pub use ear::{Ear, EarConfig};
 pub use engines::{EarModels, Engines, Load};
@@ -662,6 +663,7 @@ impl Session {
                 place: self.config.place.clone(),
             },
             sure: watched,
+            pictures: self.engines.shown.now(),
             acts: acts.clone(),
             offers: self.offers.clone(),
             rules: self.config.mind.clone(),

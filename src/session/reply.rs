@@ -21,7 +21,7 @@ use super::engines::{Busy, Engines};
 use crate::{
     audio::{Hz24k, Pcm, SamplePos},
     fault::Fault,
-    llm::{Message, acts::Acts},
+    llm::{Message, acts::Acts, pictures::Picture},
     mind::{self, Doing, Offers, Question, Rules, Thought},
     pii::Pii,
     telemetry::{Engine, Span, metrics},
@@ -60,6 +60,8 @@ pub(super) struct Asking {
     pub(super) caller: Caller,
     /// Whether the user has said all.
     pub(super) sure: watch::Receiver<bool>,
+    /// What is shown to the assistant.
+    pub(super) pictures: Vec<Picture>,
     /// What is called for it.
     pub(super) acts: Acts,
     pub(super) offers: Offers,
@@ -157,6 +159,7 @@ impl Reply {
             words: asking.words.0,
             caller: asking.caller,
             sure: asking.sure,
+            pictures: asking.pictures,
             acts: asking.acts,
             offers: asking.offers,
             rules: asking.rules,

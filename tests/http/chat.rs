@@ -1,18 +1,25 @@
-//! Conversations in writing: `/api/chat`, with tools and a memory.
+//! Conversations in writing: `/api/chat`, with tools, a memory, and pictures of `/screen`.
 
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use caal::{
     app::App,
-    llm::{Delta, Message, ToolCall, ToolSpec},
+    llm::{
+        Delta, Message, ToolCall, ToolSpec,
+        ollama::{Ollama, OllamaConfig},
+    },
     tools::{Caller, Outcome, Tool, ToolError, Toolbox},
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
 use serde_json::{Map, Value, json};
 
 use super::Caal;
-use crate::{scenario::support::Story, support};
+use crate::{
+    llm::scripted::{Scripted, answer, response, streamed},
+    scenario::support::Story,
+    support,
+};
 
 /// Says what it was asked for.
 struct Lamp(Arc<ToolSpec>);
@@ -186,4 +193,75 @@ async fn what_is_no_question_is_refused_and_a_model_that_fails_is_told() {
             .contains("broke off"),
         "{answer:?}"
     );
+}
+
+/// 1 × 1.
+const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+/// A picture is sent to a server whose Ollama's model can do so much, and two questions follow.
+async fn two_questions_about_a_picture(abilities: &'static str) -> (Value, Vec<Value>) {
+    let ollama = Scripted::with(move |seen| match seen.head.starts_with("POST /api/show") {
+        true => response("200 OK", "application/json", &[abilities.as_bytes()]),
+        false => streamed(&[answer(&["A ", "lamp. "]).as_bytes()]),
+    })
+    .await;
+    let caal = Caal::fresh();
+    let model = Ollama::new(OllamaConfig {
+        url: ollama.url(),
+        model: "m".to_owned(),
+        ..OllamaConfig::default()
+    });
+    let story = Story::new().with(|story| {
+        story.model = Some(Arc::new(model.unwrap()));
+        story.shown = caal.shown.clone();
+    });
+    let settings = (*caal.settings.current()).clone();
+    let app = App::with(settings, support::runtime(), story.engines());
+    caal.house.move_in(Arc::new(app));
+
+    let screen = json!({ "image": PNG, "mime_type": "image/png" });
+    let taken = caal.post("/screen", screen).await.json();
+    for text in ["What is that?", "And what colour?"] {
+        let asked = json!({ "text": text, "reuse_session": true });
+        let answer = caal.post("/api/chat", asked).await;
+        assert_eq!(answer.json()["response"], "A lamp.", "{answer:?}");
+    }
+    let seen = ollama.seen().into_iter();
+    let chats = seen.filter(|seen| seen.head.starts_with("POST /api/chat"));
+    (
+        taken,
+        chats.map(|seen| seen.body["messages"].clone()).collect(),
+    )
+}
+
+#[tokio::test]
+async fn the_newest_question_takes_the_picture_along_to_a_model_that_sees() {
+    let can = r#"{"capabilities": ["completion", "vision"]}"#;
+    let (taken, chats) = two_questions_about_a_picture(can).await;
+    assert_eq!(taken["seen"], true, "{taken}");
+    assert_eq!(chats.len(), 2);
+    for messages in &chats {
+        let all = messages.as_array().unwrap();
+        let newest = all.last().unwrap();
+        assert_eq!(newest["images"], json!([PNG]));
+        assert_eq!(
+            messages.to_string().matches(PNG).count(),
+            1,
+            "in no older one"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_does_not_see_is_told_that_there_is_a_picture() {
+    let cannot = r#"{"capabilities": ["completion", "tools"]}"#;
+    let (taken, chats) = two_questions_about_a_picture(cannot).await;
+    assert_eq!(taken["seen"], false, "{taken}");
+    assert!(taken["message"].as_str().unwrap().contains("does not see"));
+    for messages in &chats {
+        assert!(!messages.to_string().contains("images"));
+        let newest = messages.as_array().unwrap().last().unwrap();
+        let text = newest["content"].as_str().unwrap();
+        assert!(text.contains("you cannot see pictures"), "{text}");
+    }
 }

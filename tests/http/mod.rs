@@ -21,7 +21,7 @@ use caal::{
     app,
     http::{self, Panel, Readiness, Screens},
     room::Desk,
-    session::Turns,
+    session::{Shown, Turns},
     settings::{Live, Sources},
     tools::timers::{Due, Timers},
 };
@@ -39,6 +39,8 @@ pub(crate) struct Caal {
     pub(crate) settings: Live,
     router: Router,
     panel: Panel,
+    /// What was sent to `/screen`.
+    shown: Shown,
     timers: Timers,
     _due: mpsc::Receiver<Due>,
     house: Arc<app::OurHouse>,
@@ -74,6 +76,7 @@ impl Caal {
             .keeping(keeping.conversations, keeping.memory)
             .timing(timers.clone());
         let house = app::house(settings.clone());
+        let shown = Shown::default();
         let (readiness, watched) = watch::channel(Readiness::Loading);
         let state = http::State {
             readiness: watched,
@@ -82,7 +85,7 @@ impl Caal {
             server: None,
             settings: settings.clone(),
             house: house.clone(),
-            screens: Screens::default(),
+            screens: Screens::showing(shown.clone()),
             refusals: http::guard::Refusals::default(),
             panel: panel.clone(),
         };
@@ -91,6 +94,7 @@ impl Caal {
             settings,
             router: http::router(state),
             panel,
+            shown,
             timers,
             _due: due,
             house,

@@ -372,6 +372,7 @@ async fn a_voice_speaks_and_a_wake_word_is_heard() {
         llm: app::llm(&settings).await.unwrap().llm,
         tts: app::tts(&settings, &runtime).unwrap(),
         tools: Toolbox::default(),
+        shown: Default::default(),
         load: Load::default(),
     };
     let app = app::App::with(settings.as_ref().clone(), runtime, engines);

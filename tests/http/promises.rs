@@ -374,7 +374,7 @@ async fn a_piper_voice_is_not_said_to_be_there_when_nothing_can_speak_with_it() 
 }
 
 #[tokio::test]
-async fn a_picture_of_the_screen_is_kept_and_nobody_claims_to_have_seen_it() {
+async fn a_picture_of_the_screen_is_kept_and_nobody_claims_to_see_it_who_does_not() {
     let caal = Caal::fresh();
     let png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
     let answer = caal

@@ -9,6 +9,7 @@ use caal::{
         ChatRequest, Delta, Llm as _, LlmError, Message, ToolCall, ToolSpec, Usage,
         ollama::Patience,
         openai::{OpenAi, OpenAiConfig, Service},
+        pictures::Picture,
     },
     pii::Pii,
 };
@@ -137,6 +138,7 @@ async fn the_request_carries_the_conversation_the_tools_and_the_key() {
             },
         ],
         tools: vec![Arc::new(lamp)],
+        pictures: Vec::new(),
     };
     let (deltas, end) = listen(&server(&scripted.url()), request).await;
     end.expect("an answer");
@@ -329,6 +331,43 @@ async fn a_server_without_tools_talks_all_the_same() {
         assert_eq!(texts(&deltas), "Hi.");
     }
     assert_eq!(scripted.seen().len(), 3, "it is asked for tools once");
+}
+
+#[tokio::test]
+async fn a_picture_goes_along_and_where_it_is_refused_the_model_is_told_of_it() {
+    let refusal =
+        br#"{"object":"error","message":"At most 0 image(s) may be provided in one prompt."}"#;
+    let picture = Picture {
+        kind: "image/png",
+        bytes: Pii(Arc::from(*b"pic")),
+    };
+    let request = ChatRequest {
+        pictures: vec![picture],
+        ..question()
+    };
+    for refuses in [false, true] {
+        let scripted = Scripted::with(move |seen| match seen.text.contains("image_url") {
+            true if refuses => response("400 Bad Request", "application/json", &[refusal]),
+            _ => sse(&[completion(&["Hi."]).as_bytes()]),
+        })
+        .await;
+        let server = server(&scripted.url());
+        for _ in 0..2 {
+            let (deltas, end) = listen(&server, request.clone()).await;
+            end.expect("an answer");
+            assert_eq!(texts(&deltas), "Hi.");
+        }
+        assert_eq!(server.sees().await, !refuses);
+        let seen = scripted.seen();
+        let with = seen.iter().filter(|seen| seen.text.contains("image_url"));
+        assert_eq!(
+            (with.count(), seen.len()),
+            if refuses { (1, 3) } else { (2, 2) }
+        );
+        let last = &seen.last().unwrap().text;
+        assert_eq!(last.contains("you cannot see pictures"), refuses, "{last}");
+        assert_eq!(last.contains("data:image/png;base64,cGlj"), !refuses);
+    }
 }
 
 #[tokio::test]

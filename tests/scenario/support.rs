@@ -17,6 +17,7 @@ use caal::{
     llm::{
         ChatRequest, Delta, Llm, LlmError, Message,
         history::{Limits, Past},
+        pictures::Shown,
     },
     local::file::{self, Answer, Options, Speed},
     mind::Rules,
@@ -65,6 +66,8 @@ pub(crate) struct Story {
     pub(crate) load: Load,
     /// What the language model may call.
     pub(crate) tools: Toolbox,
+    /// What is shown to it.
+    pub(crate) shown: Shown,
     /// How answers are made; all by the language model, unless the story is about that.
     pub(crate) mind: Rules,
     /// Asked in place of the fake one.
@@ -184,6 +187,7 @@ impl Story {
             per_letter: ms(60),
             load: Load::default(),
             tools: Toolbox::default(),
+            shown: Shown::default(),
             mind: Rules {
                 fast: false,
                 ..Rules::default()
@@ -254,6 +258,7 @@ impl Story {
                 story: self.clone(),
             }),
             tools: self.tools.clone(),
+            shown: self.shown.clone(),
             load: self.load.clone(),
         }
     }

@@ -118,6 +118,7 @@ async fn a_post_in_the_middle_of_an_answer_changes_the_next_answers_voice_and_no
     let engines = Engines {
         tts: Arc::new(Noting(real.tts.clone(), spoken.clone())),
         tools: Toolbox::default(),
+        shown: Default::default(),
         ..real.clone()
     };
     let settings = (*caal.settings.current()).clone();
@@ -209,6 +210,7 @@ async fn what_cannot_be_had_is_told_and_the_old_goes_on_and_what_can_is_taken_ov
     ]);
     let engines = Engines {
         tools: Toolbox::default(),
+        shown: Default::default(),
         ..conversation::engines().clone()
     };
     let settings = (*caal.settings.current()).clone();
@@ -278,6 +280,7 @@ async fn another_language_model_is_warmed_before_it_is_asked_and_the_old_answers
     let settings = (*caal.settings.current()).clone();
     let engines = Engines {
         tools: Toolbox::default(),
+        shown: Default::default(),
         ..conversation::engines().clone()
     };
     let app = Arc::new(App::with(settings, support::runtime(), engines));

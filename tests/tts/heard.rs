@@ -228,6 +228,7 @@ async fn wherever_an_answer_is_cut_history_has_the_words_that_were_heard() {
                 made: made.clone(),
             }),
             tools: caal::tools::Toolbox::default(),
+            shown: Default::default(),
             load: Load::default(),
         };
         let mut talk = Talk::begin(engines);

@@ -244,6 +244,7 @@ impl<'a> Talk<'a> {
             words: words.to_owned(),
             caller: Caller::default(),
             sure,
+            pictures: Vec::new(),
             acts: Acts::default(),
             offers: self.offers.clone(),
             rules: mind::Rules {

@@ -15,7 +15,10 @@ use serde_json::Value;
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use super::{Api, Refusal, State, about, check::problem, settings::blocking, vk::BUSY};
-use crate::pii::Pii;
+use crate::{
+    pii::Pii,
+    session::{Picture, Shown},
+};
 
 /// Largest picture, bytes, and the base64 of it with a little JSON around.
 const PICTURE: usize = 8 << 20;
@@ -31,7 +34,7 @@ pub(super) fn write_down(api: &mut Api) {
     let mut screen = about(
         "/screen",
         "VK-Agent",
-        "Takes a picture of a screen, for the questions of the next two minutes. No language model here can look at it yet, and the answer says so.",
+        "Takes a picture of a screen: the questions of the next two minutes can be about it, where the language model sees pictures.",
     );
     screen.longest = PICTURE_BODY;
     api.post(screen.refuses(&[BUSY]), take_screen);
@@ -40,7 +43,7 @@ pub(super) fn write_down(api: &mut Api) {
 /// A picture.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "ScreenRequest")]
-struct Picture {
+struct Sent {
     /// It, in base64; at most 8 MiB.
     image: String,
     /// `image/jpeg`, `image/png` or `image/webp`.
@@ -71,13 +74,13 @@ struct Taken {
     /// Always `kept`.
     status: &'static str,
     screen: Screen,
-    /// Whether the next questions can be about it.
+    /// Whether the language model sees it, so that the next questions can be about it.
     seen: bool,
-    /// Why not.
+    /// The same for people.
     message: &'static str,
 }
 
-async fn take_screen(state: State, sent: Picture) -> Result<Taken, Refusal> {
+async fn take_screen(state: State, sent: Sent) -> Result<Taken, Refusal> {
     // A picture that is decoded is much larger than one that is sent: one at a time.
     let Ok(_one) = state.screens.decoding.clone().try_acquire_owned() else {
         return Err(Refusal::busy(
@@ -90,16 +93,22 @@ async fn take_screen(state: State, sent: Picture) -> Result<Taken, Refusal> {
         Refusal::Invalid(vec![problem("value_error", at, &msg, Value::Null)])
     })?;
     let screen = state.screens.keep(seen);
+    let seen = state.house.sees().await;
     Ok(Taken {
         status: "kept",
         screen,
-        seen: false,
-        message: "the picture is in order and kept, but no language model of this server can look at pictures yet, so questions cannot be about it",
+        seen,
+        message: match seen {
+            true => "the questions of the next two minutes can be about it",
+            false => {
+                "the picture is kept, but the language model that is set does not see pictures; set one that does, such as qwen2.5vl:3b, and ask again"
+            }
+        },
     })
 }
 
 /// The picture that was sent, decoded once to see that it is one; else which field is wrong, and why.
-fn look(sent: &Picture) -> Result<Seen, (&'static str, String)> {
+fn look(sent: &Sent) -> Result<Seen, (&'static str, String)> {
     let format = match sent.mime_type.trim().to_ascii_lowercase().as_str() {
         "image/jpeg" | "image/jpg" => ImageFormat::Jpeg,
         "image/png" => ImageFormat::Png,
@@ -142,10 +151,23 @@ fn look(sent: &Picture) -> Result<Seen, (&'static str, String)> {
             "it cannot be decoded, or is larger than {SIDE} pixels to a side"
         ))
     })?;
+    let (width, height) = (decoded.width(), decoded.height());
+    let (kind, bytes) = match format {
+        ImageFormat::Jpeg => ("image/jpeg", bytes),
+        ImageFormat::Png => ("image/png", bytes),
+        // Not every language model server reads it.
+        _ => {
+            let mut png = Cursor::new(Vec::new());
+            let written = decoded.write_to(&mut png, ImageFormat::Png);
+            written.map_err(|_| wrong("it cannot be converted to PNG".to_owned()))?;
+            ("image/png", png.into_inner())
+        }
+    };
+    let bytes = Pii(bytes.into());
     Ok(Seen {
-        width: decoded.width(),
-        height: decoded.height(),
-        bytes: Pii(bytes.into()),
+        width,
+        height,
+        picture: Picture { kind, bytes },
     })
 }
 
@@ -154,39 +176,40 @@ fn look(sent: &Picture) -> Result<Seen, (&'static str, String)> {
 struct Seen {
     width: u32,
     height: u32,
-    /// As it was sent.
-    bytes: Pii<Arc<[u8]>>,
+    picture: Picture,
 }
 
 /// The last picture of a screen, for a while. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Screens {
+    shown: Shown,
     last: Arc<Mutex<Last>>,
     decoding: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
 struct Last {
-    seen: Option<(Seen, Instant)>,
+    /// Pixels, and until when it is kept.
+    seen: Option<((u32, u32), Instant)>,
     /// Forgets it; ends with the server.
     forgetting: JoinSet<()>,
 }
 
 impl Default for Screens {
+    /// Shows them to nobody.
     fn default() -> Self {
-        Self {
-            last: Arc::default(),
-            decoding: Arc::new(Semaphore::new(1)),
-        }
+        Self::showing(Shown::default())
     }
 }
 
 impl Screens {
-    /// The picture as it was sent (JPEG, PNG or WebP), for a language model that can look at it; none where
-    /// none was sent in the last two minutes.
-    pub fn picture(&self) -> Option<Pii<Arc<[u8]>>> {
-        let last = self.last();
-        last.seen.as_ref().map(|(seen, _)| seen.bytes.clone())
+    /// Has the assistant see them through `shown`.
+    pub fn showing(shown: Shown) -> Self {
+        Self {
+            shown,
+            last: Arc::default(),
+            decoding: Arc::new(Semaphore::new(1)),
+        }
     }
 
     fn keep(&self, seen: Seen) -> Screen {
@@ -197,14 +220,19 @@ impl Screens {
             forgotten_in_s: KEPT.as_secs(),
         };
         let mut last = self.last();
-        last.seen = Some((seen, until));
+        last.seen = Some(((seen.width, seen.height), until));
+        self.shown.show(seen.picture, until);
         last.forgetting.abort_all();
         while last.forgetting.try_join_next().is_some() {}
-        let kept = Arc::downgrade(&self.last);
+        let (kept, shown) = (Arc::downgrade(&self.last), self.shown.clone());
         last.forgetting.spawn(async move {
             tokio::time::sleep_until(until).await;
-            if let Some(last) = kept.upgrade() {
-                last.lock().unwrap_or_else(PoisonError::into_inner).seen = None;
+            let Some(kept) = kept.upgrade() else { return };
+            let mut last = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            // Unless a newer one has come at this very moment.
+            if last.seen.is_some_and(|(_, newest)| newest == until) {
+                last.seen = None;
+                shown.forget();
             }
         });
         screen
@@ -213,11 +241,11 @@ impl Screens {
     /// What is kept, for people.
     pub(super) fn kept(&self) -> Option<Screen> {
         let last = self.last();
-        let (seen, until) = last.seen.as_ref()?;
+        let ((width, height), until) = last.seen?;
         let left = until.saturating_duration_since(Instant::now());
         Some(Screen {
-            width: seen.width,
-            height: seen.height,
+            width,
+            height,
             forgotten_in_s: left.as_secs(),
         })
     }
@@ -242,7 +270,7 @@ mod tests {
     }
 
     fn sent(image: String, kind: &str) -> Result<(u32, u32), String> {
-        let sent = Picture {
+        let sent = Sent {
             image,
             mime_type: kind.to_owned(),
         };
@@ -291,19 +319,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_picture_is_forgotten_two_minutes_after_the_last_one_came() {
-        let screens = Screens::default();
+        let shown = Shown::default();
+        let screens = Screens::showing(shown.clone());
         let seen = || Seen {
             width: 1,
             height: 1,
-            bytes: Pii(Arc::from(*b"picture")),
+            picture: Picture {
+                kind: "image/png",
+                bytes: Pii(Arc::from(*b"picture")),
+            },
         };
         screens.keep(seen());
         tokio::time::sleep(Duration::from_secs(100)).await;
         screens.keep(seen());
         tokio::time::sleep(Duration::from_secs(100)).await;
         assert_eq!(screens.kept().map(|screen| screen.forgotten_in_s), Some(20));
-        assert!(screens.picture().is_some());
+        assert_eq!(shown.now().len(), 1);
         tokio::time::sleep(Duration::from_secs(21)).await;
-        assert!(screens.picture().is_none() && screens.kept().is_none());
+        assert!(shown.now().is_empty() && screens.kept().is_none());
     }
 }

@@ -35,7 +35,9 @@ use self::{
     sample::{Dice, Sampling, goes_in_circles},
     tokens::{Tokens, Utf8Joiner},
 };
-use super::{ChatRequest, Delta, Llm, LlmError, Message, Usage, history, stream::ThinkFilter};
+use super::{
+    ChatRequest, Delta, Llm, LlmError, Message, Usage, history, pictures, stream::ThinkFilter,
+};
 use crate::engine::{Engine, EngineError, Job};
 
 /// Which model to embed and how to run it.
@@ -160,8 +162,12 @@ impl Llm for EmbeddedLlm {
         let (answer, pieces) = mpsc::channel(PIECES);
         let engine = self.engine.clone();
         let call = async move {
+            let messages = match request.pictures.is_empty() {
+                true => request.messages,
+                false => pictures::unseen(&request.messages),
+            };
             let task = Task {
-                messages: request.messages,
+                messages,
                 answer: Some(answer),
             };
             engine.call(task).await

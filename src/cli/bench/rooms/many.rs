@@ -94,6 +94,7 @@ impl House {
             llm: app::llm(&settings).await?.llm,
             tts: Arc::new(Prepared(Arc::new(voice))),
             tools: Toolbox::default(),
+            shown: Default::default(),
             load: Load::default(),
         };
         let runtime = app::runtime(&settings)?;
