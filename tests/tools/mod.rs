@@ -3,6 +3,7 @@
 
 mod faults;
 mod n8n;
+mod n8n_real;
 mod servers;
 mod timers;
 mod web_search;
