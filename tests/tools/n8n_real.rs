@@ -1,7 +1,10 @@
 //! The workflows of a real n8n, made here over its REST API and called as tools. Needs the n8n that
 //! scripts/real-parts/n8n.sh starts: its own, for every workflow in it is deleted first.
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use caal::{
     pii::Pii,
@@ -102,8 +105,18 @@ impl N8n {
 
     /// An active workflow of `nodes`, one after the other; its id.
     async fn make(&self, name: &str, description: &str, nodes: &[Value]) -> String {
+        self.make_with(name, description, nodes, json!({})).await
+    }
+
+    async fn make_with(
+        &self,
+        name: &str,
+        description: &str,
+        nodes: &[Value],
+        settings: Value,
+    ) -> String {
         let body = json!({"name": name, "description": description, "nodes": nodes,
-            "connections": chain(nodes), "settings": {"executionOrder": "v1"}});
+            "connections": chain(nodes), "settings": settings});
         let made = self.ask(Method::POST, "workflows", body).await;
         let id = made["id"].as_str().unwrap().to_owned();
         self.activate(&id, &made["versionId"]).await;
@@ -145,7 +158,7 @@ impl N8n {
                 if wanted.iter().all(|name| there.iter().any(|n| n == name)) {
                     return;
                 }
-                let _ = tokio::time::timeout(std::time::Duration::from_millis(50), changed).await;
+                let _ = tokio::time::timeout(Duration::from_millis(50), changed).await;
             }
         })
         .await;
@@ -233,7 +246,11 @@ async fn webhooks_are_called_as_their_workflows_say() {
         &[webhook("GET", "user/:id/mail", ""), look],
     )
     .await;
-    let (_connections, toolbox) = n8n.tools(&["office_lamp", "user_mail"]).await;
+    let none = json!({"fieldToSplitOut": "body.none", "options": {}});
+    let split = node("Split", "n8n-nodes-base.splitOut", 1.0, none);
+    n8n.make("Sieve", "", &[webhook("POST", "sieve", ""), split])
+        .await;
+    let (_connections, toolbox) = n8n.tools(&["office_lamp", "sieve", "user_mail"]).await;
 
     let lamp = tool(&toolbox, "office_lamp");
     assert_eq!(lamp.spec().description, "Switches the office lamp.");
@@ -249,13 +266,19 @@ async fn webhooks_are_called_as_their_workflows_say() {
     let mail = timed(
         &toolbox,
         "user_mail",
-        json!({"id": "a b/7", "unread": "true"}),
+        json!({"id": "a b & c", "unread": "true"}),
     )
     .await;
     let mail: Value = serde_json::from_str(&mail.unwrap().content).unwrap();
-    assert_eq!(mail, json!({"id": "a b/7", "unread": "true"}));
+    assert_eq!(mail, json!({"id": "a b & c", "unread": "true"}));
     let missing = call(&toolbox, "user_mail", json!({})).await.unwrap_err();
     assert_eq!(missing.to_string(), "\"id\" is missing.");
+    // n8n finds no webhook for it, however it is written.
+    let parts = call(&toolbox, "user_mail", json!({"id": "a/7"})).await;
+    let parts = parts.unwrap_err().to_string();
+    assert_eq!(parts, "\"id\" may not have a \"/\" in it.");
+    let empty = timed(&toolbox, "sieve", json!({})).await.unwrap();
+    assert_eq!(empty.content, "The workflow Sieve ran, and gave nothing.");
 }
 
 #[tokio::test]
@@ -336,7 +359,23 @@ async fn workflows_without_a_webhook_are_run_by_n8n() {
         json!({"fieldToSplitOut": "list", "options": {}}),
     );
     n8n.make("Many", "Lists.", &[schedule(), many, split]).await;
-    let wanted = ["bins", "butler", "guest", "later", "many"];
+    let body = json!({"saveDataSuccessExecution": "none", "saveDataErrorExecution": "none"});
+    n8n.make_with(
+        "Secret",
+        "Keeps quiet.",
+        &[schedule(), gives("{ n: 1 }")],
+        body,
+    )
+    .await;
+    let part = node(
+        "Part",
+        "n8n-nodes-base.executeWorkflowTrigger",
+        1.1,
+        json!({"inputSource": "passthrough"}),
+    );
+    n8n.make("Part", "Is for others.", &[part, gives("{ n: 1 }")])
+        .await;
+    let wanted = ["bins", "butler", "guest", "later", "many", "secret"];
     let (_connections, toolbox) = n8n.tools(&wanted).await;
 
     let bins = timed(&toolbox, "bins", json!({})).await.unwrap();
@@ -354,6 +393,11 @@ async fn workflows_without_a_webhook_are_run_by_n8n() {
     assert!(later.content.contains("is waiting for something"));
     let many = timed(&toolbox, "many", json!({})).await.unwrap();
     assert_eq!(many.content, r#"[{"list":1},{"list":2}]"#);
+    let secret = timed(&toolbox, "secret", json!({})).await.unwrap();
+    let honest = "The workflow Secret was started; n8n keeps no record of how it ended.";
+    assert_eq!(secret.content, honest);
+    // n8n runs it for no client of MCP.
+    assert!(!names(&toolbox).iter().any(|name| name == "part"));
 }
 
 #[tokio::test]
@@ -416,7 +460,18 @@ async fn what_changes_in_n8n_is_seen() {
     let there = names(&toolbox);
     assert!(!there.iter().any(|n| n == "radio" || n == "garden"));
 
-    // Changed and active again.
+    // Active again, then changed: the change counts once it is published, which n8n's list does not show.
+    let first = n8n
+        .ask(Method::GET, &format!("workflows/{radio}"), Value::Null)
+        .await;
+    n8n.activate(&radio, &first["versionId"]).await;
+    within(connections.refresh()).await;
+    let knob = |toolbox: &Toolbox| {
+        let radio = tool(toolbox, "radio");
+        let properties = radio.spec().parameters["properties"].as_object().unwrap();
+        properties.keys().next().unwrap().clone()
+    };
+    assert_eq!(knob(&toolbox), "station");
     let nodes = [
         webhook("POST", "radio", r#"{"volume": 5}"#),
         gives("{ message: 'Loud.' }"),
@@ -424,12 +479,23 @@ async fn what_changes_in_n8n_is_seen() {
     let body = json!({"name": "Radio", "nodes": nodes, "connections": chain(&nodes)});
     let path = format!("workflows/{radio}");
     let changed = n8n.ask(Method::PATCH, &path, body).await;
+    within(connections.refresh()).await;
+    assert_eq!(knob(&toolbox), "station");
     n8n.activate(&radio, &changed["versionId"]).await;
+    // A look that is not asked for: another login is one.
+    connections.set(n8n.config(Some("X-Nothing: 1")));
+    within(async {
+        while knob(&toolbox) != "volume" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let loud = timed(&toolbox, "radio", json!({"volume": 9})).await;
+    assert_eq!(loud.unwrap().say.as_deref(), Some("Loud."));
+    // An older version again shows when somebody asks.
+    n8n.activate(&radio, &first["versionId"]).await;
     let begun = Instant::now();
     within(connections.refresh()).await;
     eprintln!("looked again: {:?}", begun.elapsed());
-    let parameters = &tool(&toolbox, "radio").spec().parameters.clone();
-    assert_eq!(parameters["properties"]["volume"]["type"], "integer");
-    let loud = timed(&toolbox, "radio", json!({"volume": 9})).await;
-    assert_eq!(loud.unwrap().say.as_deref(), Some("Loud."));
+    assert_eq!(knob(&toolbox), "station");
 }

@@ -40,6 +40,8 @@ pub(in crate::tools) enum HttpError {
     Slow,
     #[error("it refuses the token (HTTP {0}); check the token")]
     Token(u16),
+    #[error("it was asked too often (HTTP 429); it answers again in a few minutes")]
+    Busy,
     #[error("it answers with HTTP {0}; check its address")]
     Status(u16),
     #[error("it answers with more than 4 MB")]
@@ -132,6 +134,7 @@ impl Http {
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 Err(self.noted(HttpError::Token(status.as_u16())))
             }
+            StatusCode::TOO_MANY_REQUESTS => Err(self.noted(HttpError::Busy)),
             status => Err(self.noted(HttpError::Status(status.as_u16()))),
         }
     }
