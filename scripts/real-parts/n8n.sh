@@ -93,9 +93,9 @@ if ! runs; then
   ) >"$folder/n8n.log" 2>&1 </dev/null &
   echo $! >"$folder/pid"
   for _ in $(seq 180); do
+    sleep 1   # first: it is not n8n yet when it has just been forked
     runs || die "n8n ended; see $folder/n8n.log"
     ! curl -sf --noproxy '*' -o /dev/null "$url/healthz/readiness" || break
-    sleep 1
   done
 fi
 curl -sf --noproxy '*' -o /dev/null "$url/healthz/readiness" || die "n8n is not ready; see $folder/n8n.log"
