@@ -64,6 +64,7 @@ fi
 if ! database_runs; then
   if [ ! -s "$folder/password" ]; then
     (umask 077 && echo "N1$(od -An -N18 -tx1 /dev/urandom | tr -d ' \n')" >"$folder/password")
+    "${as[@]}" rm -rf "$data"   # of a folder that is gone: nobody knows its password any more
   fi
   if [ ! -e "$data/PG_VERSION" ]; then
     # Whom PostgreSQL runs as may not read $folder.

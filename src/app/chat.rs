@@ -239,7 +239,7 @@ impl Answering {
                     ChatPiece::Text(text)
                 }
                 Some(Ok(Thought::Doing(doing))) => ChatPiece::Doing(doing),
-                Some(Ok(Thought::Step(_))) => continue,
+                Some(Ok(Thought::Step(_) | Thought::Busy)) => continue,
                 Some(Err(error)) => {
                     warn!(%error, fault = ?error.fault(), "no (more) answer to what was written");
                     ChatPiece::Failed(error.to_string())

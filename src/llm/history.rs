@@ -256,10 +256,15 @@ impl std::fmt::Debug for Conversation {
     }
 }
 
+/// So many exchanges are dropped at once: what is left begins the same for as many questions, and engines
+/// keep what they have read of it.
+const DROPPED_AT_ONCE: usize = 4;
+
 /// Makes `messages` fit into `max_tokens` as `count` counts them: drops the oldest exchanges, each
-/// as a whole, and keeps the system messages at the start and the newest question with what was called for it. An engine calls it
-/// with its true tokenizer as the last guard behind [`Conversation`]'s estimate. The result may
-/// still be too long: then the newest message alone does not fit.
+/// as a whole and [`DROPPED_AT_ONCE`] where there are so many, and keeps the system messages at the start and
+/// the newest question with what was called for it. An engine calls it with its true tokenizer as the last
+/// guard behind [`Conversation`]'s estimate. The result may still be too long: then the newest message alone
+/// does not fit.
 pub fn fit(
     messages: &[Message],
     max_tokens: usize,
@@ -271,21 +276,32 @@ pub fn fit(
         .count();
     let (system, rest) = messages.split_at(head);
     let counts: Vec<usize> = rest.iter().map(&count).collect();
-    let mut total = system.iter().map(&count).sum::<usize>() + counts.iter().sum::<usize>();
+    let total = system.iter().map(&count).sum::<usize>() + counts.iter().sum::<usize>();
     // What was called for the newest question stays with it.
     let is_question = |message: &Message| matches!(message, Message::User(_));
     let newest = rest.iter().rposition(is_question);
     let newest = newest.unwrap_or(rest.len().saturating_sub(1));
+    // Where the list may begin: at a question, since an answer does not stay without its own.
+    let mut starts: Vec<usize> = (1..=newest).filter(|i| is_question(&rest[*i])).collect();
+    if starts.last() != Some(&newest) {
+        starts.push(newest);
+    }
+    let is_over =
+        |first: usize, total: usize| total - counts[..first].iter().sum::<usize>() > max_tokens;
     let mut first = 0;
-    while total > max_tokens && first < newest {
-        // To the next question: an answer does not stay without its question.
-        loop {
-            total -= counts[first];
-            first += 1;
-            if first >= newest || is_question(&rest[first]) {
-                break;
-            }
-        }
+    if is_over(first, total) {
+        let whole = starts
+            .iter()
+            .skip(DROPPED_AT_ONCE - 1)
+            .step_by(DROPPED_AT_ONCE);
+        let fits = |start: &&usize| !is_over(**start, total);
+        first = whole
+            .copied()
+            .find(|start| fits(&start))
+            .unwrap_or_else(|| {
+                let single = starts.iter().find(fits);
+                single.copied().unwrap_or(newest)
+            });
     }
     [system, &rest[first..]].concat()
 }
@@ -468,6 +484,23 @@ mod tests {
         }
         assert_eq!(fit(&[], 0, ten), []);
         assert_eq!(fit(&messages[..1], 0, ten), messages[..1]);
+    }
+
+    #[test]
+    fn fitting_drops_several_exchanges_at_once_so_that_the_beginning_stays() {
+        let ten = |_: &Message| 10;
+        let mut messages = vec![Message::System("s".to_owned())];
+        let mut begins = Vec::new();
+        for turn in 0..40 {
+            messages.push(user(&turn.to_string()));
+            let fitted = fit(&messages, 250, ten);
+            assert!(fitted.len() * 10 <= 250);
+            begins.push(fitted[1].clone());
+            messages.push(assistant("yes"));
+        }
+        begins.dedup();
+        let expected: Vec<_> = (0..8).map(|n| user(&(4 * n).to_string())).collect();
+        assert_eq!(begins, expected);
     }
 
     #[test]

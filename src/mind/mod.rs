@@ -44,6 +44,9 @@ use crate::{
 /// How long tools may take before somebody says that it takes a moment.
 const FILLER_AFTER: Duration = Duration::from_secs(1);
 
+/// And before that is said again, and again. Less than a voice may be silent in an answer.
+const STILL_AFTER: Duration = Duration::from_secs(12);
+
 /// Said then, in turn.
 const FILLERS: [&str; 5] = [
     "One moment.",
@@ -51,6 +54,14 @@ const FILLERS: [&str; 5] = [
     "I'm on it.",
     "Just a second.",
     "Let me check.",
+];
+
+/// Said from the second time on, in turn.
+const STILL: [&str; 4] = [
+    "I'm still on it.",
+    "It takes a little longer.",
+    "Still waiting for that.",
+    "It's not done yet.",
 ];
 
 /// What the language model is told where it has tools, behind what the assistant is told about itself. The
@@ -149,6 +160,8 @@ pub enum Thought {
     },
     /// What is done with tools, for displays. What was written before is complete.
     Doing(Doing),
+    /// Tools are still at work: told every [`STILL_AFTER`], also where nothing is said.
+    Busy,
     /// Something was done, for traces.
     Step(Span),
 }
@@ -534,15 +547,20 @@ impl Thinking {
             })
             .collect();
         let mut done: Vec<Option<Done>> = calls.iter().map(|_| None).collect();
-        let mut filler = Box::pin(sleep(FILLER_AFTER));
-        let mut filled = !self.question.rules.fillers;
+        let fillers = self.question.rules.fillers;
+        let mut filler = Box::pin(sleep(if fillers { FILLER_AFTER } else { STILL_AFTER }));
+        let mut filled = false;
         while !work.is_empty() {
             tokio::select! {
                 biased;
                 Some((i, end)) = work.next() => done[i] = Some(end),
-                () = &mut filler, if !filled => {
+                () = &mut filler => {
+                    filler.set(sleep(STILL_AFTER));
+                    self.tell(Ok(Thought::Busy)).await?;
+                    if fillers {
+                        self.say(next_of(if filled { &STILL } else { &FILLERS }), false).await?;
+                    }
                     filled = true;
-                    self.say(next_filler(), false).await?;
                 }
             }
         }
@@ -627,7 +645,7 @@ fn wants_more(words: &str) -> bool {
     })
 }
 
-fn next_filler() -> &'static str {
+fn next_of(fillers: &[&'static str]) -> &'static str {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    FILLERS[NEXT.fetch_add(1, Ordering::Relaxed) % FILLERS.len()]
+    fillers[NEXT.fetch_add(1, Ordering::Relaxed) % fillers.len()]
 }

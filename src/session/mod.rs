@@ -439,7 +439,14 @@ impl Session {
                 Effect::Play { reply, sound }
             }
             Spoken::Trouble(why) => Effect::Trouble(why),
-            Spoken::Doing(doing) => Effect::Doing(doing),
+            Spoken::Doing(doing) => {
+                self.input(Input::ReplyBusy { reply });
+                Effect::Doing(doing)
+            }
+            Spoken::Busy => {
+                self.input(Input::ReplyBusy { reply });
+                return Ok(());
+            }
             Spoken::End => {
                 live.ended = true;
                 Effect::PlayEnd { reply }

@@ -79,6 +79,8 @@ pub(super) enum Spoken {
     Step(Span),
     /// What is done with tools.
     Doing(Doing),
+    /// Tools are still at work.
+    Busy,
     /// Something failed; a sentence for people.
     Trouble(String),
     /// All was said.
@@ -185,6 +187,7 @@ impl Reply {
                     send(ready, rest, true).await?;
                     self.say(Spoken::Doing(doing)).await?;
                 }
+                Some(Ok(Thought::Busy)) => self.say(Spoken::Busy).await?,
                 Some(Ok(Thought::Step(step))) => self.say(Spoken::Step(step)).await?,
                 Some(Err(error)) => {
                     warn!(%error, fault = ?error.fault(), "no (more) answer");

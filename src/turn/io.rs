@@ -67,6 +67,11 @@ pub enum Input {
         /// Which.
         reply: ReplyId,
     },
+    /// `reply` is being worked on without a sound, by whoever has a deadline of its own: a tool.
+    ReplyBusy {
+        /// Which.
+        reply: ReplyId,
+    },
     /// The last sample of `reply` was played, or it ended without any.
     ReplyOver {
         /// Which.

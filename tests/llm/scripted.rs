@@ -31,6 +31,8 @@ pub(crate) struct Seen {
     pub(crate) head: String,
     /// The body as JSON; `null` where there is none.
     pub(crate) body: serde_json::Value,
+    /// The same as it was sent.
+    pub(crate) text: String,
 }
 
 type Script = dyn Fn(&Seen) -> Vec<Step> + Send + Sync;
@@ -147,7 +149,8 @@ async fn read_request(socket: &mut TcpStream) -> Option<Seen> {
         }
     }
     let body = serde_json::from_slice(&bytes[end..]).unwrap_or(serde_json::Value::Null);
-    Some(Seen { head, body })
+    let text = String::from_utf8_lossy(&bytes[end..]).into_owned();
+    Some(Seen { head, body, text })
 }
 
 /// A response that sends `pieces` one by one, then ends.

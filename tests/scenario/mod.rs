@@ -1,7 +1,9 @@
 //! Whole conversations on a paused clock: ear, session, playout and room are real, the models are
 //! fakes. Times are exact.
 
+mod faults;
 mod manner;
+mod prefix;
 pub(crate) mod rooms;
 pub(crate) mod support;
 mod tools;

@@ -67,6 +67,8 @@ pub(crate) struct Story {
     pub(crate) tools: Toolbox,
     /// How answers are made; all by the language model, unless the story is about that.
     pub(crate) mind: Rules,
+    /// Asked in place of the fake one.
+    pub(crate) model: Option<Arc<dyn Llm>>,
     /// Interim words are part of the log.
     pub(crate) hearing: bool,
     requests: Arc<Mutex<Vec<ChatRequest>>>,
@@ -78,6 +80,10 @@ pub(crate) struct Story {
     pub(crate) manners: Option<Manners>,
     /// What was said before.
     pub(crate) past: Vec<Past>,
+    /// How much is remembered.
+    pub(crate) history: Limits,
+    /// What is put around the user's words.
+    pub(crate) frame: Arc<dyn Fn(&str) -> String + Send + Sync>,
     /// What the assistant is told about itself.
     pub(crate) system: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -182,12 +188,15 @@ impl Story {
                 fast: false,
                 ..Rules::default()
             },
+            model: None,
             hearing: false,
             requests: Arc::default(),
             spoken: Arc::default(),
             greeting: "",
             manners: None,
             past: Vec::new(),
+            history: Limits::default(),
+            frame: Arc::new(str::to_owned),
             system: Arc::new(|| "Be brief.".to_owned()),
         }
     }
@@ -235,9 +244,12 @@ impl Story {
             stt: Arc::new(FakeStt {
                 story: self.clone(),
             }),
-            llm: Arc::new(FakeLlm {
-                story: self.clone(),
-            }),
+            llm: match &self.model {
+                Some(model) => model.clone(),
+                None => Arc::new(FakeLlm {
+                    story: self.clone(),
+                }),
+            },
             tts: Arc::new(FakeTts {
                 story: self.clone(),
             }),
@@ -258,8 +270,8 @@ impl Story {
             language: Language::default(),
             hints: String::new(),
             system: self.system.clone(),
-            frame: Arc::new(str::to_owned),
-            history: Limits::default(),
+            frame: self.frame.clone(),
+            history: self.history,
             mind: self.mind.clone(),
             place: String::new(),
             voice: String::new(),

@@ -20,9 +20,10 @@ use super::support::{Behaviour, Story, Told, ms};
 
 /// A lamp, say.
 #[derive(Clone)]
-struct Fake {
+pub(crate) struct Fake {
     spec: Arc<ToolSpec>,
     takes: Duration,
+    deadline: Duration,
     end: Result<Outcome, ToolError>,
     changes: bool,
     begun: Arc<AtomicUsize>,
@@ -39,7 +40,7 @@ impl Tool for Fake {
     }
 
     fn deadline(&self) -> Duration {
-        Duration::from_secs(5)
+        self.deadline
     }
 
     fn call(
@@ -58,7 +59,7 @@ impl Tool for Fake {
     }
 }
 
-fn tool(name: &str, takes: u64, end: Result<Outcome, ToolError>) -> Fake {
+pub(crate) fn tool(name: &str, takes: u64, end: Result<Outcome, ToolError>) -> Fake {
     Fake {
         spec: Arc::new(ToolSpec {
             name: name.to_owned(),
@@ -70,6 +71,7 @@ fn tool(name: &str, takes: u64, end: Result<Outcome, ToolError>) -> Fake {
             }),
         }),
         takes: ms(takes),
+        deadline: Duration::from_secs(5),
         end,
         changes: true,
         begun: Arc::default(),
@@ -177,6 +179,27 @@ async fn somebody_says_that_it_takes_a_moment_and_it_is_no_part_of_the_answer() 
     let filled = told.at("saying:") - told.at("tools: [Running");
     assert!((1_000..1_100).contains(&filled), "{}", told.text());
     told.has("said: The lamp shines.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_takes_its_time_is_waited_for_with_a_word_now_and_then_or_without_any() {
+    let mut slow = tool("lamp", 55_000, Ok(Outcome::said("The lamp shines.")));
+    slow.deadline = Duration::from_secs(60);
+    for fillers in [true, false] {
+        let story = Story::new()
+            .says(0, 1_000, "turn on the lamp")
+            .with(|story| story.mind.fillers = fillers);
+        let script = vec![vec![text("I do that. "), call("lamp", json!(true))]];
+        let told = with(story, &[&slow], script).play().await;
+        told.has("said: I do that. The lamp shines.");
+        assert_eq!(
+            told.count("saying:"),
+            if fillers { 7 } else { 2 },
+            "{}",
+            told.text()
+        );
+        assert_eq!(told.count("Sorry"), 0, "{}", told.text());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,8 @@
-//! Servers that tools come from: real ones of MCP over each transport, a stand-in of n8n, and what they do
-//! when they fail.
+//! Servers that tools come from: real ones of MCP over each transport, n8n and a stand-in of it, and what
+//! they do when they fail.
 
 mod faults;
-mod n8n;
+pub(crate) mod n8n;
 mod n8n_real;
 mod servers;
 mod timers;
@@ -19,7 +19,7 @@ use tokio::{net::TcpListener, time::timeout};
 
 use super::support::secrets;
 
-const TOKEN: &str = "s3cret-of-the-tools-7a8b9c";
+pub(crate) const TOKEN: &str = "s3cret-of-the-tools-7a8b9c";
 
 /// What `list` (of `{"servers": …}`) names.
 fn config(list: Value) -> ConnectionsConfig {
@@ -42,7 +42,7 @@ fn one(name: &str, url: &str) -> ConnectionsConfig {
 }
 
 /// Serves `router` at a free port, or at `at`; its address. Ends when the guard is dropped.
-async fn serve(router: axum::Router, at: u16) -> (u16, tokio::task::JoinSet<()>) {
+pub(crate) async fn serve(router: axum::Router, at: u16) -> (u16, tokio::task::JoinSet<()>) {
     let listener = loop {
         match TcpListener::bind(("127.0.0.1", at)).await {
             Ok(listener) => break listener,
@@ -83,7 +83,7 @@ async fn call(toolbox: &Toolbox, name: &str, arguments: Value) -> Result<Outcome
 }
 
 /// Waits until the tools are `wanted`.
-async fn until(toolbox: &Toolbox, wanted: &[&str]) {
+pub(crate) async fn until(toolbox: &Toolbox, wanted: &[&str]) {
     within(async {
         loop {
             let changed = toolbox.changed();
@@ -98,7 +98,7 @@ async fn until(toolbox: &Toolbox, wanted: &[&str]) {
 }
 
 /// Waits until the server `name` is `state`; its detail.
-async fn state(connections: &Connections, name: &str, state: ServerState) -> String {
+pub(crate) async fn state(connections: &Connections, name: &str, state: ServerState) -> String {
     let mut status = connections.status();
     let is = |all: &Vec<caal::tools::mcp::ServerStatus>| {
         all.iter().any(|s| s.name == name && s.state == state)

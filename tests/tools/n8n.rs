@@ -11,7 +11,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
-    routing::{any, post},
+    routing::{MethodRouter, any, post},
 };
 use caal::{
     pii::Pii,
@@ -160,6 +160,15 @@ async fn webhook(method: Method, uri: Uri, headers: HeaderMap, body: String) -> 
     }
 }
 
+/// An n8n with one workflow, `office_lamp`, whose webhook is `hook`.
+pub(crate) fn stand_in_with_lamp(hook: MethodRouter) -> Router {
+    let workflows: Workflows = Arc::new(Mutex::new(vec![office_lamp()]));
+    Router::new()
+        .route("/mcp-server/http", post(mcp))
+        .with_state((workflows, Connected::default()))
+        .route("/webhook/{*path}", hook)
+}
+
 fn hook(id: &str, method: &str, path: &str) -> Value {
     json!({"type": "n8n-nodes-base.webhook", "webhookId": id, "parameters": {"httpMethod": method, "path": path}})
 }
@@ -236,7 +245,7 @@ async fn workflows_are_tools_and_are_called_where_they_are() {
 
     let limited = call(&toolbox, "sign_up", json!({"Name": "Bob"})).await;
     let honest = "The workflow sign-up was started; what became of it is not known. \
-        n8n cannot be used: it was asked too often (HTTP 429); it answers again in a few minutes.";
+        n8n was asked too often. Try again in a few minutes.";
     assert_eq!(limited, Err(ToolError::Unreachable(honest.to_owned())));
     let unsaved = call(&toolbox, "unsaved", json!({})).await.unwrap();
     assert!(

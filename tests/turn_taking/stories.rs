@@ -551,6 +551,33 @@ fn an_answer_that_stalls_ends_in_an_apology_and_one_that_goes_on_does_not() {
 }
 
 #[test]
+fn an_answer_that_is_worked_on_is_waited_for_before_and_after_its_first_words() {
+    let think = always_on(Duplex::Full).think_limit;
+    let log = play(
+        always_on(Duplex::Full),
+        &[
+            (0, typed("hello")),
+            (5_000, Input::ReplyBusy { reply: ONE }),
+            (10_000, Input::ReplyAudible { reply: ONE }),
+            (24_000, Input::ReplyBusy { reply: ONE }),
+        ],
+    );
+    assert!(
+        log.contains("39.000s Cancel { reply: ReplyId(1), why: TooSlow }"),
+        "{log}"
+    );
+    let log = play(
+        always_on(Duplex::Full),
+        &[
+            (0, typed("hello")),
+            (5_000, Input::ReplyBusy { reply: ONE }),
+        ],
+    );
+    let end = format!("{:.3}s Cancel", 5.0 + think.as_secs_f64());
+    assert!(log.contains(&end), "{end} in {log}");
+}
+
+#[test]
 fn announcements_wait_for_the_floor() {
     let log = play(
         always_on(Duplex::Full),

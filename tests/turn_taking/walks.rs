@@ -379,6 +379,7 @@ impl World {
                     Input::ReplyAudible { reply }
                 }
                 Some((reply, false, true)) => Input::ReplyProgress { reply },
+                Some((reply, ..)) if self.dice.roll(2) == 0 => Input::ReplyBusy { reply },
                 _ => Input::ReplyProgress { reply: any },
             },
             19 => match live {

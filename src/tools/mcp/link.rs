@@ -283,11 +283,11 @@ impl Link {
         deadline: Duration,
     ) -> Result<Reply, ToolError> {
         let line = self.line.borrow().clone();
-        let name = &self.name;
+        let (name, called) = (&self.name, called(&self.name));
         let Some(peer) = line.peer else {
             self.wanted.notify_one();
             return Err(ToolError::Unreachable(format!(
-                "{name} is not connected at the moment. It is being tried again; ask again in a while."
+                "{called} is not connected at the moment. It is being tried again; ask again in a while."
             )));
         };
         let deadline = line.deadline.map_or(deadline, |most| most.min(deadline));
@@ -303,15 +303,15 @@ impl Link {
         );
         match answer {
             Err(_) => Err(ToolError::Unreachable(format!(
-                "{name} did not answer within {} s.",
+                "{called} did not answer within {} seconds.",
                 deadline.as_secs_f32().ceil()
             ))),
             Ok(Ok(CallToolResponse::Complete(result))) => Ok(answer::reply(result)),
             Ok(Ok(_)) => Err(ToolError::Failed(format!(
-                "{name} asks for something in return, which cannot be given here."
+                "{called} asks for something in return, which cannot be given here."
             ))),
             Ok(Err(ServiceError::McpError(error))) => Err(ToolError::Failed(format!(
-                "{name} says: {}",
+                "{called} says: {}",
                 answer::shorten(&error.message, 400)
             ))),
             Ok(Err(error)) => {
@@ -323,15 +323,23 @@ impl Link {
                 debug!(server = name, tool, "a call failed: {}", kind(&error));
                 Err(match why {
                     Some(why @ (HttpError::TooLong | HttpError::Nonsense)) => {
-                        ToolError::Failed(format!("The answer of {name} is of no use: {why}."))
+                        ToolError::Failed(why.said_of(&called))
                     }
-                    Some(why) => ToolError::Unreachable(format!("{name} cannot be used: {why}.")),
+                    Some(why) => ToolError::Unreachable(why.said_of(&called)),
                     None => ToolError::Unreachable(format!(
-                        "The connection to {name} was lost. It is being made again."
+                        "The connection to {called} was lost. It is being made again."
                     )),
                 })
             }
         }
+    }
+}
+
+/// A server's name as it is said.
+fn called(name: &str) -> String {
+    match name {
+        "home_assistant" => "Home Assistant".to_owned(),
+        name => name.replace(['_', '-'], " "),
     }
 }
 
@@ -381,7 +389,10 @@ async fn connect(
             Ok(running) => return Ok((running, Some(http))),
             Err(_) => http.take_note().unwrap_or(HttpError::Nonsense),
         };
-        let hopeless = matches!(error, HttpError::Token(_) | HttpError::Unreachable);
+        let hopeless = matches!(
+            error,
+            HttpError::Token | HttpError::Forbidden | HttpError::Unreachable
+        );
         if way == Way::Streamable || hopeless {
             return Err(error.into());
         }

@@ -280,7 +280,7 @@ pub(super) fn address(
                     let given = given.ok_or_else(|| format!("\"{name}\" is missing."))?;
                     // n8n would take it for two parts, however it is written, and find no webhook.
                     if given.contains('/') {
-                        return Err(format!("\"{name}\" may not have a \"/\" in it."));
+                        return Err(format!("\"{name}\" may not have a slash in it."));
                     }
                     segments.push(&given)
                 }
@@ -419,6 +419,6 @@ mod tests {
         assert_eq!(missing, "\"id\" is missing.");
         arguments.insert("id".to_owned(), "../b".into());
         let parts = address(&base, "user/:id", None, &mut arguments).unwrap_err();
-        assert_eq!(parts, "\"id\" may not have a \"/\" in it.");
+        assert_eq!(parts, "\"id\" may not have a slash in it.");
     }
 }
