@@ -35,6 +35,13 @@ pub enum Service {
         /// API key.
         key: Pii<String>,
     },
+    /// A server that speaks OpenAI's protocol.
+    Compatible {
+        /// Its URL; without a path `/v1` is meant.
+        url: String,
+        /// API key; empty for none.
+        key: Pii<String>,
+    },
     /// A Home Assistant.
     HomeAssistant {
         /// Its URL.
@@ -88,13 +95,19 @@ pub async fn ask(service: &Service) -> Result<Found, String> {
                 .map_err(|_| unreachable.to_owned())?
                 .get(GROQ_MODELS)
                 .header(header::AUTHORIZATION, bearer(key)?);
-            let answer = send(request, unreachable, Some("Invalid API key")).await?;
-            let list: List = read(answer, unreachable).await?;
-            let names = list.data.into_iter().map(|model| model.id);
-            Ok(Found {
-                models: Some(names.collect()),
-                devices: None,
-            })
+            listed(request, unreachable).await
+        }
+        Service::Compatible { url, key } => {
+            let unreachable = format!("Cannot connect to the server at {url}");
+            let base = base(url)?;
+            let client = client(base).await.ok_or_else(|| unreachable.clone())?;
+            let bare = Url::parse(base).is_ok_and(|url| url.path() == "/");
+            let v1 = if bare { "/v1" } else { "" };
+            let mut request = client.get(format!("{base}{v1}/models"));
+            if !key.0.is_empty() {
+                request = request.header(header::AUTHORIZATION, bearer(key)?);
+            }
+            listed(request, &unreachable).await
         }
         Service::HomeAssistant { host, token } => {
             let unreachable = format!("Cannot connect to Home Assistant at {host}");
@@ -132,6 +145,17 @@ pub async fn ask(service: &Service) -> Result<Found, String> {
             }
         }
     }
+}
+
+/// The models that `request` asks for, in OpenAI's form.
+async fn listed(request: RequestBuilder, unreachable: &str) -> Result<Found, String> {
+    let answer = send(request, unreachable, Some("Invalid API key")).await?;
+    let list: List = read(answer, unreachable).await?;
+    let names = list.data.into_iter().map(|model| model.id);
+    Ok(Found {
+        models: Some(names.collect()),
+        devices: None,
+    })
 }
 
 #[derive(Deserialize)]

@@ -305,6 +305,35 @@ async fn a_secret_that_is_kept_is_tried_at_its_own_host_only() {
 }
 
 #[tokio::test]
+async fn a_server_of_openais_kind_is_tried_with_the_key_that_is_kept_for_it_or_without() {
+    let caal = Caal::fresh();
+    let list = json!({ "data": [{ "id": "a" }, { "id": "b" }] });
+    let (home, at_home) = neighbour(200, list.clone()).await;
+    let (away, elsewhere) = neighbour(200, list).await;
+    let wanted = json!({ "settings": { "openai_api_key": "s3cret", "openai_base_url": home } });
+    assert_eq!(caal.post("/settings", wanted).await.status, StatusCode::OK);
+    for base_url in [&home, &away] {
+        let asked = json!({ "base_url": base_url, "api_key": MASK });
+        let answer = caal.post("/setup/test-openai-compatible", asked).await;
+        assert_eq!(answer.json()["models"], json!(["a", "b"]));
+    }
+    let path = format!("{home}/v1/");
+    let answer = caal.post("/setup/test-openai-compatible", json!({ "base_url": path }));
+    assert_eq!(answer.await.json()["success"], json!(true));
+    assert_eq!(
+        at_home.lock().unwrap()[..],
+        ["GET /v1/models Bearer s3cret", "GET /v1/models"]
+    );
+    assert!(!elsewhere.lock().unwrap().concat().contains("s3cret"));
+    let (wrong, _) = neighbour(401, json!({})).await;
+    let answer = caal.post(
+        "/setup/test-openai-compatible",
+        json!({ "base_url": wrong }),
+    );
+    assert_eq!(answer.await.json()["error"], json!("Invalid API key"));
+}
+
+#[tokio::test]
 async fn the_models_of_the_server_that_is_set_are_told() {
     let tags = json!({ "models": [{ "name": "a" }, { "name": "b" }] });
     let (ollama, _) = neighbour(200, tags).await;

@@ -46,7 +46,11 @@ const VK_AGENT: [(&str, &str); 7] = [
 ];
 
 /// What our own page asks beside them.
-const OURS: [(&str, &str); 2] = [("get", "/settings/table"), ("post", "/settings/unset")];
+const OURS: [(&str, &str); 3] = [
+    ("get", "/settings/table"),
+    ("post", "/settings/unset"),
+    ("post", "/setup/test-openai-compatible"),
+];
 /// Our own, and the status of what they answer where all is well.
 const OWN: [(&str, &str, &str); 27] = [
     ("get", "/ready", "200"),

@@ -227,6 +227,10 @@ fn no_answer_and_no_log_tells_a_secret() {
         ),
         ("/setup/test-groq", r#"{"api_key": {"a": "@"}}"#),
         (
+            "/setup/test-openai-compatible",
+            r#"{"base_url": "http://127.0.0.1:9", "api_key": "@"}"#,
+        ),
+        (
             "/setup/complete",
             r#"{"llm_provider": 1, "groq_api_key": "@", "hass_token": "@"}"#,
         ),

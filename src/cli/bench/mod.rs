@@ -10,6 +10,7 @@ pub mod rooms;
 pub mod serve;
 mod stats;
 pub mod stt;
+pub mod tools;
 pub mod tts;
 pub mod turn;
 pub mod wake;
@@ -55,11 +56,13 @@ enum Which {
     Serve(serve::Args),
     /// The fast path: time to understand, false triggers and commands among transcripts.
     Fast(fast::Args),
+    /// The first spoken word with 0, 10 and 100 tools, read anew and read before.
+    Tools(tools::Args),
     /// A conversation beside 500 requests a second to the HTTP API.
     Load(load::Args),
     /// Rooms: voice to voice as a LiveKit client hears it, interruption to silence, many rooms at once.
     Rooms(rooms::Args),
-    /// All but load and rooms (which needs LiveKit's SDK), one after the other, each in a process of its own.
+    /// All but tools, load and rooms (which needs LiveKit's SDK), one after the other, each in a process of its own.
     All(AllArgs),
 }
 
@@ -110,6 +113,15 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
         }
         Which::Serve(args) => serve::run(&args, &settings).await?,
         Which::Fast(args) => fast::run(&args)?,
+        Which::Tools(args) => {
+            let app = App::build(settings).await?;
+            remark(format_args!("caal: {}", app.greeting()));
+            let setting = app.conversation(Place::Here {
+                turn: TurnConfig::default(),
+                wake: Some(Vec::new()),
+            })?;
+            tools::run(&args, &setting).await?;
+        }
         Which::Load(args) => return load::run(&args, &settings).await,
         Which::Rooms(args) => rooms::run(&args, &settings).await?,
         Which::All(args) => return all(&args, &settings).await,

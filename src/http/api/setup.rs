@@ -55,6 +55,28 @@ pub(super) fn write_down(api: &mut Api) {
     );
     api.post(
         about(
+            "/setup/test-openai-compatible",
+            "Setup",
+            "Whether an OpenAI-compatible server answers, and its models.",
+        ),
+        |state, asked: Compatible| async move {
+            let given = asked.api_key.unwrap_or_default();
+            let key = match given.is_empty() {
+                true => Pii::default(),
+                false => {
+                    let to = Some(("openai_base_url", asked.base_url.as_str()));
+                    secret(&state, &given, "openai_api_key", to)
+                }
+            };
+            tried(Service::Compatible {
+                url: asked.base_url,
+                key,
+            })
+            .await
+        },
+    );
+    api.post(
+        about(
             "/setup/test-hass",
             "Setup",
             "Whether a Home Assistant takes a token, and how many devices it has.",
@@ -120,6 +142,17 @@ struct Key {
 
 /// Where something is, and how to get in.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "TestCompatibleRequest")]
+struct Compatible {
+    /// Its URL; without a path `/v1` is meant.
+    base_url: String,
+    /// A key, if it needs one; eight stars for the one that is kept, which goes to the URL that is kept only.
+    #[serde(default)]
+    api_key: Option<String>,
+}
+
+/// Where something is, and how to get in.
+#[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "TestHassRequest")]
 struct HostToken {
     /// Its URL.
@@ -177,7 +210,7 @@ fn secret(state: &State, given: &str, key: &str, to: Option<(&str, &str)>) -> Pi
     if !given.is_empty() && given != MASK {
         return Pii(given.to_owned());
     }
-    let values = state.settings.values();
+    let values = state.settings.all_values();
     let same = to.is_none_or(|(key, address)| {
         let kept = values.get(key).and_then(Value::as_str).unwrap_or_default();
         kept.trim_end_matches('/') == address.trim().trim_end_matches('/')

@@ -7,11 +7,12 @@ use axum::{
     body::Bytes,
     extract::{
         FromRequestParts as _, Path, Request,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code},
+        ws::{CloseFrame, Message, WebSocketUpgrade, close_code},
     },
     http::Method,
     response::Response,
 };
+use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use tracing::warn;
 
@@ -99,7 +100,7 @@ fn rate(request: &Request) -> Result<u32, Problem> {
 
 /// Until the page goes, says nothing for a while, or has said enough.
 async fn hear(
-    mut socket: WebSocket,
+    mut socket: impl Stream<Item = Result<Message, axum::Error>> + Sink<Message> + Unpin,
     mut listening: Box<dyn Listening>,
     rate: u32,
     _place: OwnedSemaphorePermit,
@@ -107,7 +108,7 @@ async fn hear(
     let most = ENOUGH.as_secs() * u64::from(rate);
     let mut heard = 0;
     let (code, reason) = loop {
-        let message = match timeout(PATIENCE, socket.recv()).await {
+        let message = match timeout(PATIENCE, socket.next()).await {
             Err(_) => break (close_code::POLICY, "no sound came for a while"),
             Ok(None | Some(Err(_)) | Some(Ok(Message::Close(_)))) => return,
             Ok(Some(Ok(message))) => message,
@@ -165,4 +166,80 @@ fn samples(bytes: &Bytes) -> Vec<f32> {
     pairs
         .map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::Pin,
+        sync::Arc,
+        task::{Context, Poll},
+    };
+
+    use tokio::{sync::Semaphore, time::Instant};
+
+    use super::*;
+    use crate::http::Heard;
+
+    /// Sends so many pieces of sound, and then nothing; takes nothing that is sent to it.
+    struct Stuck(usize);
+
+    impl Stream for Stuck {
+        type Item = Result<Message, axum::Error>;
+
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            let Some(left) = self.0.checked_sub(1) else {
+                return Poll::Pending;
+            };
+            self.0 = left;
+            Poll::Ready(Some(Ok(Message::Binary(Bytes::from_static(&[0; 2_560])))))
+        }
+    }
+
+    impl Sink<Message> for Stuck {
+        type Error = axum::Error;
+
+        fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+            Poll::Pending
+        }
+
+        fn start_send(self: Pin<&mut Self>, _: Message) -> Result<(), axum::Error> {
+            unreachable!("it is never ready")
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+            Poll::Pending
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), axum::Error>> {
+            Poll::Pending
+        }
+    }
+
+    struct Quiet;
+
+    impl Listening for Quiet {
+        fn push(&mut self, _: &[f32]) -> Result<Vec<Heard>, String> {
+            Ok(vec![Heard {
+                at_ms: 80,
+                score: 0.0,
+                level: 0.0,
+                threshold: 0.5,
+                heard: false,
+            }])
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_does_not_read_or_says_nothing_gives_the_place_back() {
+        // That does not read, and that says nothing and does not take the goodbye.
+        for (pieces, seconds) in [(1, 30), (0, 60)] {
+            let places = Arc::new(Semaphore::new(1));
+            let place = places.clone().try_acquire_owned().unwrap();
+            let started = Instant::now();
+            hear(Stuck(pieces), Box::new(Quiet), USUAL_RATE, place).await;
+            assert_eq!(started.elapsed().as_secs(), seconds);
+            assert_eq!(places.available_permits(), 1);
+        }
+    }
 }

@@ -22,6 +22,7 @@ const LISTED: Readonly<Record<string, { called: (option: string) => string; none
   tts_voice_kokoro: { called: voiceLabel, other: 'A blend…' },
   tts_voice_piper: { called: voiceLabel, other: 'Another…' },
   ollama_model: { called: (name) => name, none: 'The first one it has', other: 'Another…' },
+  openai_model: { called: (name) => name, none: 'The first one it has', other: 'Another…' },
   groq_model: { called: (name) => name, other: 'Another…' },
   whisper_model: { called: (name) => name, other: 'Another…' },
   embedded_model: { called: (name) => name, other: 'Another…' },

@@ -6,11 +6,12 @@ import { ask, isRecord, texts } from '../api.ts';
 import type { Desk } from './desk.ts';
 import { workflowsAddress } from './names.ts';
 
-export type Service = 'ollama' | 'groq' | 'hass' | 'n8n';
+export type Service = 'ollama' | 'groq' | 'openai-compatible' | 'hass' | 'n8n';
 
 const NAMES: Readonly<Record<Service, string>> = {
   ollama: 'Ollama',
   groq: 'Groq',
+  'openai-compatible': 'the server',
   hass: 'Home Assistant',
   n8n: 'n8n',
 };
@@ -35,7 +36,8 @@ export function outcome(service: Service, status: number, body: unknown, problem
   const found =
     typeof devices === 'number' ? `: ${devices} devices` : models.length > 0 ? `: ${models.length} models` : '';
   const empty = service === 'ollama' && models.length === 0 ? ', but it has no model yet: “ollama pull” fetches one' : '';
-  return { good: true, text: `${NAMES[service]} answers${found}${empty}.`, models };
+  const name = NAMES[service].replace(/^./, (letter) => letter.toUpperCase());
+  return { good: true, text: `${name} answers${found}${empty}.`, models };
 }
 
 /** What is asked for `service` with what the form has now. */
@@ -45,6 +47,8 @@ export function question(service: Service, shown: (key: string) => string, mask:
       return { host: shown('ollama_host').trim() };
     case 'groq':
       return { api_key: shown('groq_api_key') || mask };
+    case 'openai-compatible':
+      return { base_url: shown('openai_base_url').trim(), api_key: shown('openai_api_key') || mask };
     case 'hass':
       return { host: shown('hass_host').trim(), token: shown('hass_token') || mask };
     case 'n8n':
@@ -53,7 +57,11 @@ export function question(service: Service, shown: (key: string) => string, mask:
 }
 
 /** The list that a service's models belong to. */
-const LISTS: Readonly<Partial<Record<Service, string>>> = { ollama: 'ollama_model', groq: 'groq_model' };
+const LISTS: Readonly<Partial<Record<Service, string>>> = {
+  ollama: 'ollama_model',
+  groq: 'groq_model',
+  'openai-compatible': 'openai_model',
+};
 
 export class Trial {
   readonly element: HTMLElement;

@@ -14,7 +14,7 @@ import { type Models, ModelsView } from './models-view.ts';
 import { labelOf, type Section, sectionsOf } from './names.ts';
 import { PromptField } from './prompt-field.ts';
 import { asValue, type Table } from './table.ts';
-import { Trial } from './trial.ts';
+import { Trial, type Service } from './trial.ts';
 import { TryWake } from './try-wake.ts';
 
 /** What can be shown and wrong: a field, or the prompt's text. */
@@ -160,6 +160,8 @@ export class SettingsView implements Visited {
         return [this.trial('ollama', key)];
       case 'groq_api_key':
         return [this.trial('groq', key)];
+      case 'openai_api_key':
+        return [this.trial('openai-compatible', key)];
       case 'hass_token':
         return [this.trial('hass', key)];
       case 'n8n_token':
@@ -169,7 +171,7 @@ export class SettingsView implements Visited {
     }
   }
 
-  private trial(service: 'ollama' | 'groq' | 'hass' | 'n8n', below: string): HTMLElement {
+  private trial(service: Service, below: string): HTMLElement {
     return trialBelow(this.desk, service, () => this.entries.get(below));
   }
 
@@ -222,7 +224,7 @@ export class SettingsView implements Visited {
 }
 
 /** A test that is in sight while the field above it is. */
-export function trialBelow(desk: Desk, service: 'ollama' | 'groq' | 'hass' | 'n8n', above: () => Entry | undefined): HTMLElement {
+export function trialBelow(desk: Desk, service: Service, above: () => Entry | undefined): HTMLElement {
   const { element } = new Trial(desk, service);
   const follow = () => {
     element.hidden = above()?.element.hidden ?? false;

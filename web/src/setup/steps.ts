@@ -19,14 +19,14 @@ export const STEPS: readonly Step[] = [
     name: 'Provider',
     title: 'Who answers your questions?',
     lead: 'A language model writes the answers. All of this can be changed later in the settings.',
-    keys: ['llm_provider', 'ollama_host', 'groq_api_key'],
+    keys: ['llm_provider', 'ollama_host', 'groq_api_key', 'openai_base_url', 'openai_api_key'],
   },
   {
     id: 'model',
     name: 'Model',
     title: 'Which model?',
     lead: 'Larger models know more and take longer to begin. Ears and voice run on this machine whatever you choose.',
-    keys: ['ollama_model', 'groq_model', 'embedded_model'],
+    keys: ['ollama_model', 'groq_model', 'openai_model', 'embedded_model'],
   },
   {
     id: 'voice',
@@ -59,6 +59,9 @@ export const WORDS: Readonly<Record<string, string>> = {
   ollama_model: '',
   groq_api_key: 'Kept for later. “Test Groq” asks Groq whether it takes the key.',
   groq_model: '',
+  openai_base_url: 'Such as `http://localhost:8000/v1`.',
+  openai_api_key: 'If the server wants one. “Test the server” asks for its models.',
+  openai_model: '',
   embedded_model: '',
   tts_voice_kokoro: '',
   speech_speed: 'From 0.5 to 2; 1 is the voice’s own.',
@@ -78,7 +81,7 @@ export interface Line {
 export function summary(shown: (key: string) => string, called: (key: string, value: string) => string): readonly Line[] {
   const line = (key: string, none: string): Line => ({ label: labelOf(key), value: called(key, shown(key)) || none });
   const lines = [line('llm_provider', '–')];
-  for (const key of ['ollama_model', 'embedded_model', 'groq_model']) {
+  for (const key of ['ollama_model', 'embedded_model', 'groq_model', 'openai_model']) {
     if (isRelevant(key, shown)) lines.push(line(key, 'The first one it has'));
   }
   lines.push(line('tts_voice_kokoro', '–'));

@@ -153,6 +153,8 @@ export class SetupView implements Visited {
         return [trialBelow(this.desk, 'ollama', above)];
       case 'groq_api_key':
         return [trialBelow(this.desk, 'groq', above)];
+      case 'openai_api_key':
+        return [trialBelow(this.desk, 'openai-compatible', above)];
       case 'hass_token':
         return [trialBelow(this.desk, 'hass', above)];
       case 'n8n_token':
