@@ -1,8 +1,9 @@
-//! Servers that tools come from: real ones of MCP over each transport, a stand-in of n8n, and what they do
-//! when they fail.
+//! Servers that tools come from: real ones of MCP over each transport, n8n and a stand-in of it, and what
+//! they do when they fail.
 
 mod faults;
 pub(crate) mod n8n;
+mod n8n_real;
 mod servers;
 mod timers;
 mod web_search;

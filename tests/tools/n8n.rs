@@ -1,7 +1,10 @@
 //! A stand-in of n8n: it answers with what a real n8n 2.30 was recorded to answer (tests/fixtures/n8n), as
 //! it does: no session, one event per answer. Its webhooks are made after the recorded errors.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use axum::{
     Json, Router,
@@ -20,6 +23,9 @@ use super::{TOKEN, call, names, one, serve, tool, until, within};
 
 /// Its workflows: what `search_workflows` lists, and the details.
 type Workflows = Arc<Mutex<Vec<(Value, Value)>>>;
+
+/// How often somebody connected to its MCP server.
+type Connected = Arc<AtomicUsize>;
 
 fn recorded(name: &str) -> Value {
     let path = format!(
@@ -45,7 +51,7 @@ fn office_lamp() -> (Value, Value) {
 }
 
 async fn mcp(
-    State(workflows): State<Workflows>,
+    State((workflows, connected)): State<(Workflows, Connected)>,
     headers: HeaderMap,
     Json(asked): Json<Value>,
 ) -> Response {
@@ -65,6 +71,7 @@ async fn mcp(
         asked["params"]["name"].as_str().unwrap_or_default(),
     ) {
         ("initialize", _) => {
+            connected.fetch_add(1, Ordering::Relaxed);
             json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {"listChanged": true}},
             "serverInfo": {"name": "n8n MCP Server", "version": "1.1.0"}})
         }
@@ -95,7 +102,24 @@ async fn mcp(
         {
             recorded("execute_workflow")
         }
+        (_, "execute_workflow") if arguments["inputs"]["formData"]["Name"] == "Bob" => {
+            text(json!({"executionId": "5", "status": "started"}))
+        }
+        (_, "execute_workflow") if arguments["workflowId"] == "7" => {
+            let why = "Workflow '7' has no published (active) version to execute";
+            text(json!({"executionId": null, "status": "error", "error": why}))
+        }
+        (_, "execute_workflow") => text(json!({"executionId": "8", "status": "started"})),
         (_, "get_execution") if arguments["executionId"] == "4" => recorded("get_execution"),
+        // What a production n8n answers to more than 100 requests in five minutes.
+        (_, "get_execution") if arguments["executionId"] == "5" => {
+            let body = json!({"message": "Too many requests"});
+            return (StatusCode::TOO_MANY_REQUESTS, Json(body)).into_response();
+        }
+        (_, "get_execution") => {
+            let error = "Execution '8' not found for workflow '8'";
+            text(json!({"execution": null, "error": error}))
+        }
         ("tools/call", _) => recorded("unknown_tool"),
         _ => return StatusCode::ACCEPTED.into_response(),
     };
@@ -141,7 +165,7 @@ pub(crate) fn stand_in_with_lamp(hook: MethodRouter) -> Router {
     let workflows: Workflows = Arc::new(Mutex::new(vec![office_lamp()]));
     Router::new()
         .route("/mcp-server/http", post(mcp))
-        .with_state(workflows)
+        .with_state((workflows, Connected::default()))
         .route("/webhook/{*path}", hook)
 }
 
@@ -152,6 +176,8 @@ fn hook(id: &str, method: &str, path: &str) -> Value {
 #[tokio::test]
 async fn workflows_are_tools_and_are_called_where_they_are() {
     let form = json!({"type": "n8n-nodes-base.formTrigger", "parameters": {"formFields": {"values": [{"fieldLabel": "Name"}]}}});
+    let schedule = json!({"type": "n8n-nodes-base.scheduleTrigger"});
+    let connected = Connected::default();
     let workflows: Workflows = Arc::new(Mutex::new(vec![
         office_lamp(),
         made(
@@ -163,11 +189,18 @@ async fn workflows_are_tools_and_are_called_where_they_are() {
         made("4", "fails", hook("w-4", "POST", "fails")),
         made("5", "gone", hook("w-5", "POST", "gone")),
         made("6", "sign-up", form),
+        made("7", "off", schedule.clone()),
+        made("8", "unsaved", schedule),
+        made(
+            "9",
+            "part",
+            json!({"type": "n8n-nodes-base.executeWorkflowTrigger"}),
+        ),
     ]));
     let router = Router::new()
         .route("/mcp-server/http", post(mcp))
         .route("/webhook/{*path}", any(webhook))
-        .with_state(workflows.clone());
+        .with_state((workflows.clone(), connected.clone()));
     let (port, _server) = serve(router, 0).await;
     let toolbox = Toolbox::default();
     let mut config = one("n8n", &format!("http://127.0.0.1:{port}/mcp-server/http"));
@@ -178,8 +211,10 @@ async fn workflows_are_tools_and_are_called_where_they_are() {
             "closed",
             "fails",
             "gone",
+            "off",
             "office_lamp",
             "sign_up",
+            "unsaved",
             "user_mail",
         ],
     )
@@ -207,6 +242,19 @@ async fn workflows_are_tools_and_are_called_where_they_are() {
         .await
         .unwrap();
     assert_eq!(filled.say.as_deref(), Some("The office lamp is off")); // as recorded
+
+    let limited = call(&toolbox, "sign_up", json!({"Name": "Bob"})).await;
+    let honest = "The workflow sign-up was started; what became of it is not known. \
+        n8n was asked too often. Try again in a few minutes.";
+    assert_eq!(limited, Err(ToolError::Unreachable(honest.to_owned())));
+    let unsaved = call(&toolbox, "unsaved", json!({})).await.unwrap();
+    assert!(
+        unsaved.content.contains("keeps no record"),
+        "{}",
+        unsaved.content
+    );
+    let off = call(&toolbox, "off", json!({})).await.unwrap_err();
+    assert!(off.to_string().contains("is not active in n8n"), "{off}");
 
     let missing = call(&toolbox, "user_mail", json!({})).await.unwrap_err();
     assert_eq!(missing.to_string(), "\"id\" is missing.");
@@ -236,6 +284,8 @@ async fn workflows_are_tools_and_are_called_where_they_are() {
     workflows.lock().unwrap()[0].0["active"] = false.into();
     within(connections.refresh()).await;
     assert_eq!(names(&toolbox), ["fails"]);
+    // Too many requests are no reason for more.
+    assert_eq!(connected.load(Ordering::Relaxed), 1);
     assert_eq!(connections.status().borrow()[0].tools, 1);
     within(connections.close()).await;
     until(&toolbox, &[]).await;

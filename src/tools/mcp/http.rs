@@ -38,8 +38,12 @@ pub(in crate::tools) enum HttpError {
     Broken,
     #[error("it did not answer in time")]
     Slow,
-    #[error("it refuses the token (HTTP {0}); check the token")]
-    Token(u16),
+    #[error("it refuses the token (HTTP 401); check the token")]
+    Token,
+    #[error("it refuses access (HTTP 403); check the token, and that MCP is allowed there")]
+    Forbidden,
+    #[error("it was asked too often (HTTP 429); it answers again in a few minutes")]
+    Busy,
     #[error("it answers with HTTP {0}; check its address")]
     Status(u16),
     #[error("it answers with more than 4 MB")]
@@ -55,7 +59,11 @@ impl HttpError {
             HttpError::Unreachable => format!("{called} cannot be reached at the moment."),
             HttpError::Broken => format!("The connection to {called} broke off."),
             HttpError::Slow => format!("{called} did not answer in time."),
-            HttpError::Token(_) => format!("{called} refuses my token. Check it in the settings."),
+            HttpError::Token => format!("{called} refuses my token. Check it in the settings."),
+            HttpError::Forbidden => {
+                format!("{called} does not let me in. Check the token in the settings.")
+            }
+            HttpError::Busy => format!("{called} was asked too often. Try again in a few minutes."),
             HttpError::Status(status) => format!("{called} answers with error {status}."),
             HttpError::TooLong => format!("The answer of {called} is longer than 4 MB."),
             HttpError::Nonsense => format!("{called} gave an answer that I cannot read."),
@@ -144,9 +152,9 @@ impl Http {
         let response = request.send().await.map_err(|e| self.noted(e.into()))?;
         match response.status() {
             status if status.is_success() => Ok(response),
-            status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                Err(self.noted(HttpError::Token(status.as_u16())))
-            }
+            StatusCode::UNAUTHORIZED => Err(self.noted(HttpError::Token)),
+            StatusCode::FORBIDDEN => Err(self.noted(HttpError::Forbidden)),
+            StatusCode::TOO_MANY_REQUESTS => Err(self.noted(HttpError::Busy)),
             status => Err(self.noted(HttpError::Status(status.as_u16()))),
         }
     }

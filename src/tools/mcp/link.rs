@@ -205,7 +205,10 @@ impl Link {
             let tools = match stop.run_until_cancelled(listing).await {
                 None => break None,
                 Some(Ok(Ok(tools))) => tools,
-                Some(Ok(Err(error))) => break Some(Trouble(reason(&error, http.as_ref()))),
+                Some(Ok(Err(error))) => {
+                    let why = http.as_ref().and_then(Http::take_note);
+                    break Some(Trouble(reason(&error, why)));
+                }
                 Some(Err(_)) => break Some(slow()),
             };
             backoff.reset();
@@ -264,7 +267,10 @@ impl Link {
             // Any answer is a sign of life, also that it does not know the question.
             match timeout(patience, ping(peer)).await {
                 Ok(Ok(()) | Err(ServiceError::McpError(_))) => {}
-                Ok(Err(error)) => return Some(Trouble(reason(&error, http))),
+                Ok(Err(error)) => match http.and_then(Http::take_note) {
+                    Some(HttpError::Busy) => {}
+                    why => return Some(Trouble(reason(&error, why))),
+                },
                 Err(_) => return Some(Trouble("it does not answer any more".to_owned())),
             }
         }
@@ -310,7 +316,8 @@ impl Link {
             ))),
             Ok(Err(error)) => {
                 let why = line.http.as_ref().and_then(Http::take_note);
-                if !matches!(why, Some(HttpError::TooLong | HttpError::Nonsense)) {
+                let alive = [HttpError::TooLong, HttpError::Nonsense, HttpError::Busy];
+                if !why.as_ref().is_some_and(|why| alive.contains(why)) {
                     self.dead.notify_one();
                 }
                 debug!(server = name, tool, "a call failed: {}", kind(&error));
@@ -382,7 +389,10 @@ async fn connect(
             Ok(running) => return Ok((running, Some(http))),
             Err(_) => http.take_note().unwrap_or(HttpError::Nonsense),
         };
-        let hopeless = matches!(error, HttpError::Token(_) | HttpError::Unreachable);
+        let hopeless = matches!(
+            error,
+            HttpError::Token | HttpError::Forbidden | HttpError::Unreachable
+        );
         if way == Way::Streamable || hopeless {
             return Err(error.into());
         }
@@ -416,8 +426,8 @@ async fn ping(peer: &Peer<RoleClient>) -> Result<(), ServiceError> {
     peer.send_request(ping).await.map(drop)
 }
 
-fn reason(error: &ServiceError, http: Option<&Http>) -> String {
-    match http.and_then(Http::take_note) {
+fn reason(error: &ServiceError, why: Option<HttpError>) -> String {
+    match why {
         Some(why) => why.to_string(),
         None => kind(error).to_owned(),
     }

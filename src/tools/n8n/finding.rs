@@ -21,6 +21,9 @@ use crate::{
 const LOOKS: Duration = Duration::from_secs(180);
 /// How many are asked for at once.
 const AT_ONCE: usize = 4;
+/// How many are asked for in one look, the others in the next: n8n answers 100 questions in five minutes,
+/// unless it is set otherwise, and running a workflow takes some.
+const MOST: usize = 50;
 const ONE: Duration = Duration::from_secs(10);
 const SHELF: &str = "n8n";
 
@@ -37,16 +40,29 @@ pub(in crate::tools) struct Finder {
     pub(in crate::tools) answered: watch::Sender<u64>,
 }
 
-/// What is known, by a workflow's id; with the entry that it was read for.
-type Known = BTreeMap<String, (Entry, Option<Arc<Workflow>>)>;
+/// What is known, by a workflow's id.
+type Known = BTreeMap<String, Read>;
+
+/// What was read of a workflow.
+struct Read {
+    /// How it was listed then.
+    entry: Entry,
+    /// It may change without another entry.
+    drafted: bool,
+    /// None: it is not to be called.
+    workflow: Option<Arc<Workflow>>,
+}
 
 impl Finder {
     /// Runs until it is dropped.
     pub(in crate::tools) async fn run(mut self) {
         let mut rounds = self.link.rounds();
         let mut known = Known::new();
+        let mut answered = 0;
         loop {
             let asked = *self.asked.borrow_and_update();
+            let all = asked != answered;
+            answered = asked;
             rounds.mark_unchanged();
             let site = self.site.borrow_and_update().clone();
             match site {
@@ -54,7 +70,7 @@ impl Finder {
                     known.clear();
                     self.toolbox.put(SHELF, Vec::new());
                 }
-                Some(site) if self.link.is_up() => match self.look(&mut known).await {
+                Some(site) if self.link.is_up() => match self.look(&mut known, all).await {
                     Ok(()) => self.fill(&known, &site),
                     // What was known stays: each call says for itself what is the matter.
                     Err(error) => warn!("the workflows of n8n cannot be listed: {error}"),
@@ -71,8 +87,8 @@ impl Finder {
         }
     }
 
-    /// Brings `known` up to date.
-    async fn look(&self, known: &mut Known) -> Result<(), ToolError> {
+    /// Brings `known` up to date: what is listed otherwise than before, or `all`.
+    async fn look(&self, known: &mut Known, all: bool) -> Result<(), ToolError> {
         // 200 is the most that n8n gives, and it has no pages; CAAL's own question is without it.
         let most = json!({"limit": 200});
         let answer = match self.ask("search_workflows", most).await {
@@ -82,12 +98,33 @@ impl Finder {
         let entries = workflow::entries(&answer);
         let entries = entries
             .ok_or_else(|| ToolError::Failed("What n8n answers makes no sense.".to_owned()))?;
+        let listed = answer.get("data").and_then(Value::as_array);
+        let (listed, count) = (
+            listed.map(Vec::len),
+            answer.get("count").and_then(Value::as_u64),
+        );
+        if let (Some(listed), Some(count)) = (listed, count)
+            && count > listed as u64
+        {
+            warn!("n8n has {count} workflows, and lists only the {listed} that were changed last");
+        }
         known.retain(|id, _| entries.iter().any(|entry| entry.id == *id));
-        let news = entries.into_iter().filter(|entry| {
-            // Without a date nothing says whether it changed.
-            entry.updated.is_empty() || known.get(&entry.id).is_none_or(|(old, _)| old != entry)
-        });
-        let asked: Vec<_> = news.collect();
+        // What is new first, then what may have changed without another date: by being published, or in a
+        // list without dates. Taking an older version back shows in neither.
+        let (mut asked, rest): (Vec<_>, Vec<_>) = entries
+            .into_iter()
+            .partition(|entry| known.get(&entry.id).is_none_or(|old| old.entry != *entry));
+        let may = |entry: &Entry| {
+            all || entry.updated.is_empty() || known.get(&entry.id).is_some_and(|old| old.drafted)
+        };
+        asked.extend(rest.into_iter().filter(may));
+        if asked.len() > MOST {
+            info!(
+                later = asked.len() - MOST,
+                "workflows of n8n are left for the next look"
+            );
+            asked.truncate(MOST);
+        }
         let asked = asked.into_iter().map(|entry| async move {
             let details = self
                 .ask("get_workflow_details", json!({"workflowId": entry.id}))
@@ -98,8 +135,17 @@ impl Finder {
         while let Some((entry, details)) = answers.next().await {
             match details {
                 Ok(details) => {
-                    let workflow = workflow::workflow(&entry, &details).map(Arc::new);
-                    known.insert(entry.id.clone(), (entry, workflow));
+                    let read = Read {
+                        workflow: workflow::workflow(&entry, &details).map(Arc::new),
+                        drafted: workflow::drafted(&details),
+                        entry,
+                    };
+                    known.insert(read.entry.id.clone(), read);
+                }
+                // The others would fare no better; they are asked for in the next look.
+                Err(error @ ToolError::Unreachable(_)) => {
+                    warn!("some workflows of n8n are not known yet: {error}");
+                    break;
                 }
                 Err(error) => debug!("a workflow of n8n cannot be read: {error}"),
             }
@@ -116,8 +162,10 @@ impl Finder {
     }
 
     fn fill(&self, known: &Known, site: &Site) {
-        let mut workflows: Vec<&Arc<Workflow>> =
-            known.values().filter_map(|(_, w)| w.as_ref()).collect();
+        let mut workflows: Vec<&Arc<Workflow>> = known
+            .values()
+            .filter_map(|read| read.workflow.as_ref())
+            .collect();
         // The same order in every run: what a language model reads stays the same.
         workflows.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         workflows.dedup_by(|b, a| {

@@ -13,10 +13,16 @@ pub(super) enum Progress {
     Done(Value),
     /// It failed; the reason, where it gives one.
     Failed(Option<String>),
+    /// n8n has no record of it, as its workflow's settings may say.
+    Forgotten,
 }
 
 /// How far the execution in `answer` is; `None` where it is no such answer.
 pub(super) fn progress(answer: &Value) -> Option<Progress> {
+    if answer.get("execution") == Some(&Value::Null) {
+        let why = answer.get("error")?.as_str()?;
+        return why.contains("not found").then_some(Progress::Forgotten);
+    }
     let status = answer.pointer("/execution/status")?.as_str()?;
     let result = answer.pointer("/data/resultData");
     Some(match status {
@@ -78,5 +84,8 @@ mod tests {
         assert_eq!(status("waiting"), Some(Progress::Waiting));
         assert_eq!(status("error"), Some(Progress::Failed(None)));
         assert_eq!(progress(&json!({"executionId": "4"})), None);
+        let forgotten =
+            json!({"execution": null, "error": "Execution '44' not found for workflow 'x'"});
+        assert_eq!(progress(&forgotten), Some(Progress::Forgotten));
     }
 }

@@ -73,8 +73,7 @@ async fn knock(
     mut arguments: Map<String, Value>,
 ) -> Result<Outcome, ToolError> {
     let title = &workflow.title;
-    let mut url = address(&site.base.0, path, id, &mut arguments)
-        .map_err(|name| ToolError::Refused(format!("\"{name}\" is missing.")))?;
+    let mut url = address(&site.base.0, path, id, &mut arguments).map_err(ToolError::Refused)?;
     let nonsense = |_| {
         ToolError::Failed(format!(
             "The workflow {title} wants a method that there is not."
@@ -114,6 +113,16 @@ async fn knock(
     })?;
     let text = String::from_utf8_lossy(&body).trim().to_owned();
     let json: Option<Value> = serde_json::from_str(&text).ok();
+    // A workflow that went well, and whose last node gives nothing.
+    let empty = json
+        .as_ref()
+        .and_then(message)
+        .is_some_and(|m| m == "No item to return was found");
+    if status == StatusCode::INTERNAL_SERVER_ERROR && empty {
+        return Ok(Outcome::of(format!(
+            "The workflow {title} ran, and gave nothing."
+        )));
+    }
     if !status.is_success() {
         return Err(refused(title, status, json.as_ref()));
     }
@@ -126,11 +135,12 @@ async fn knock(
 
 fn refused(title: &str, status: StatusCode, body: Option<&Value>) -> ToolError {
     let said = body.and_then(message).map(|m| shorten(&m, 300));
-    let unregistered = said.as_ref().is_some_and(|m| m.contains("not registered"));
+    // "This webhook is not registered for GET requests." is another matter.
+    let unregistered = said
+        .as_ref()
+        .is_some_and(|m| m.starts_with("The requested webhook") && m.contains("not registered"));
     match status {
-        StatusCode::NOT_FOUND if unregistered => ToolError::Refused(format!(
-            "The workflow {title} is not active in n8n. Activate it there and try again."
-        )),
+        StatusCode::NOT_FOUND if unregistered => inactive(title),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ToolError::Refused(format!(
             "The webhook of the workflow {title} wants a login. Set n8n_webhook_auth to what it asks for."
         )),
@@ -139,6 +149,12 @@ fn refused(title: &str, status: StatusCode, body: Option<&Value>) -> ToolError {
             None => format!("The workflow {title} failed (HTTP {}).", status.as_u16()),
         }),
     }
+}
+
+fn inactive(title: &str) -> ToolError {
+    ToolError::Refused(format!(
+        "The workflow {title} is not active in n8n. Activate it there and try again."
+    ))
 }
 
 /// What a workflow gave, for the language model; its `message` is said. n8n wraps single items in a list.
@@ -183,15 +199,24 @@ async fn execute(
         .get("executionId")
         .map(plain)
         .filter(|id| !id.is_empty());
-    let id =
-        id.ok_or_else(|| ToolError::Failed(format!("n8n did not start the workflow {title}.")))?;
+    let id = id.ok_or_else(|| unstarted(title, &started))?;
     let question =
         object(json!({"workflowId": workflow.id, "executionId": id, "includeData": true}));
     let mut wait = Duration::from_millis(100);
     loop {
-        let answer = structured(remote.call("get_execution", question.clone(), ONE).await?)?;
+        let answer = remote.call("get_execution", question.clone(), ONE).await;
+        // It was begun: whatever is the matter now, it is not to be begun again.
+        let answer = answer.and_then(structured).map_err(|why| match why {
+            ToolError::Failed(why) => ToolError::Failed(begun_but(title, &why)),
+            why => ToolError::Unreachable(begun_but(title, &why.to_string())),
+        })?;
         match progress(&answer) {
             Some(Progress::Done(value)) => return Ok(told(value)),
+            Some(Progress::Forgotten) => {
+                return Ok(Outcome::of(format!(
+                    "The workflow {title} was started; n8n keeps no record of how it ended."
+                )));
+            }
             Some(Progress::Waiting) => {
                 return Ok(Outcome::of(format!(
                     "The workflow {title} was started and is waiting for something; it is not finished."
@@ -217,8 +242,26 @@ async fn execute(
             }
         }
         sleep(wait).await;
-        wait = (wait * 2).min(Duration::from_secs(3));
+        // n8n answers 100 questions in five minutes, unless it is set otherwise.
+        wait = (wait * 2).min(Duration::from_secs(6));
     }
+}
+
+/// Why n8n did not start a workflow, from what it answered.
+fn unstarted(title: &str, answer: &Value) -> ToolError {
+    let why = answer.get("error").and_then(Value::as_str);
+    match why.map(str::trim).filter(|why| !why.is_empty()) {
+        Some(why) if why.contains("no published (active) version") => inactive(title),
+        Some(why) => ToolError::Failed(format!(
+            "n8n did not start the workflow {title}: {}",
+            shorten(why, 300)
+        )),
+        None => ToolError::Failed(format!("n8n did not start the workflow {title}.")),
+    }
+}
+
+fn begun_but(title: &str, why: &str) -> String {
+    format!("The workflow {title} was started; what became of it is not known. {why}")
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -270,6 +313,16 @@ mod tests {
         let body = json!({"message": "The requested webhook \"POST x\" is not registered."});
         let says = |status, body: &Value| refused("lamp", status, Some(body)).to_string();
         assert!(says(StatusCode::NOT_FOUND, &body).contains("not active"));
+        let other = json!({"message": "This webhook is not registered for GET requests. Did you mean to make a POST request?"});
+        assert!(!says(StatusCode::NOT_FOUND, &other).contains("not active"));
+        let error = |why: &str| json!({"executionId": null, "status": "error", "error": why});
+        let off = error("Workflow 'x' has no published (active) version to execute");
+        assert!(unstarted("lamp", &off).to_string().contains("not active"));
+        let other = unstarted("lamp", &error("Only some can be executed."));
+        assert_eq!(
+            other.to_string(),
+            "n8n did not start the workflow lamp: Only some can be executed."
+        );
         assert!(says(StatusCode::FORBIDDEN, &json!({})).contains("n8n_webhook_auth"));
         let failed = says(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -16,6 +16,13 @@ pub(super) struct Entry {
     pub(super) updated: String,
 }
 
+/// Whether what `get_workflow_details` answers holds changes that are not published: n8n's list does not
+/// show when they will be.
+pub(super) fn drafted(details: &Value) -> bool {
+    let details = details.get("workflow").unwrap_or(details);
+    details.get("versionId") != details.get("activeVersionId")
+}
+
 /// A workflow that can be called.
 #[derive(Debug, PartialEq)]
 pub(super) struct Workflow {
@@ -46,8 +53,8 @@ pub(super) enum Trigger {
     Form,
     /// A message.
     Chat,
-    /// Nothing that takes anything.
-    Other,
+    /// A time; it takes nothing.
+    Schedule,
 }
 
 /// The workflows in an answer of `search_workflows` that are to be called.
@@ -79,7 +86,7 @@ pub(super) fn entries(answer: &Value) -> Option<Vec<Entry>> {
 }
 
 /// The workflow of `entry`, with what `get_workflow_details` answers; `None` where it may not be called
-/// any more.
+/// any more, or by nobody but what begins it.
 pub(super) fn workflow(entry: &Entry, details: &Value) -> Option<Workflow> {
     let details = details.get("workflow").unwrap_or(details);
     if details.get("active").and_then(Value::as_bool) == Some(false) {
@@ -96,26 +103,19 @@ pub(super) fn workflow(entry: &Entry, details: &Value) -> Option<Workflow> {
             .iter()
             .filter(|node| node.get("disabled") != Some(&Value::Bool(true)))
     };
-    let kind = |node: &&Value| {
-        node.get("type")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
+    let runs = |node: &Value| match node.get("type").and_then(Value::as_str)? {
+        "n8n-nodes-base.formTrigger" => Some(Trigger::Form),
+        "@n8n/n8n-nodes-langchain.chatTrigger" => Some(Trigger::Chat),
+        "n8n-nodes-base.scheduleTrigger" => Some(Trigger::Schedule),
+        _ => None,
     };
-    let of = |wanted: &str| nodes().find(|node| kind(node).ends_with(wanted));
-    let (node, trigger) = if let Some(node) = nodes().find(|n| kind(n) == "n8n-nodes-base.webhook")
-    {
-        (Some(node), webhook(node)?)
-    } else if let Some(node) = of(".formTrigger") {
-        (Some(node), Trigger::Form)
-    } else if let Some(node) = of(".chatTrigger") {
-        (Some(node), Trigger::Chat)
-    } else {
-        (
-            nodes().find(|n| kind(n).to_lowercase().ends_with("trigger")),
-            Trigger::Other,
-        )
+    // Without a webhook n8n takes the first of the others; what begins with none of them it does not run.
+    let is_webhook = |node: &&Value| node.get("type") == Some(&"n8n-nodes-base.webhook".into());
+    let (node, trigger) = match nodes().find(is_webhook) {
+        Some(node) => (node, webhook(node)?),
+        None => nodes().find_map(|node| Some((node, runs(node)?)))?,
     };
+    let node = Some(node);
     let text = |value: Option<&Value>, key: &str| {
         let text = value?.get(key)?.as_str()?.trim();
         (!text.is_empty()).then(|| text.to_owned())
@@ -149,7 +149,7 @@ fn assumed(trigger: &Trigger, node: Option<&Value>) -> Value {
     let one = |name: &str, doc: &str| serde_json::json!({"type": "object", "properties": {name: {"type": "string", "description": doc}}, "required": [name]});
     match trigger {
         Trigger::Chat => one("message", "what to tell it"),
-        Trigger::Other => serde_json::json!({"type": "object", "properties": {}}),
+        Trigger::Schedule => serde_json::json!({"type": "object", "properties": {}}),
         Trigger::Form => form(node).unwrap_or_else(parameters::anything),
         Trigger::Webhook { path, .. } => {
             let names: Vec<&str> = path
@@ -171,6 +171,8 @@ fn assumed(trigger: &Trigger, node: Option<&Value>) -> Value {
 /// The fields of a form.
 fn form(node: Option<&Value>) -> Option<Value> {
     let fields = node?.pointer("/parameters/formFields/values")?.as_array()?;
+    // A newer form gives its fields names beside what people read.
+    let names = node?.get("typeVersion").and_then(Value::as_f64) >= Some(2.4);
     let mut properties = Map::new();
     let mut required = Vec::new();
     for field in fields {
@@ -180,14 +182,19 @@ fn form(node: Option<&Value>) -> Option<Value> {
                 .and_then(Value::as_str)
                 .filter(|t| !t.is_empty())
         };
-        let Some(name) = text("fieldName").or_else(|| text("fieldLabel")) else {
+        let (first, second) = if names {
+            ("fieldName", "fieldLabel")
+        } else {
+            ("fieldLabel", "fieldName")
+        };
+        let Some(name) = text(first).or_else(|| text(second)) else {
             continue;
         };
-        let kind = match text("fieldType") {
-            Some("number") => "number",
-            _ => "string",
-        };
-        let mut property = serde_json::json!({"type": kind});
+        let kind = text("fieldType").unwrap_or("text");
+        // A text to look at, something that cannot be said, and what its author has filled in.
+        if matches!(kind, "html" | "file" | "hiddenField") {
+            continue;
+        }
         let options = field
             .pointer("/fieldOptions/values")
             .and_then(Value::as_array);
@@ -196,9 +203,17 @@ fn form(node: Option<&Value>) -> Option<Value> {
             .flatten()
             .filter_map(|o| o.get("option").cloned())
             .collect();
-        if !options.is_empty() {
-            property["enum"] = Value::Array(options);
-        }
+        let one = match kind {
+            "number" => serde_json::json!({"type": "number"}),
+            _ if options.is_empty() => serde_json::json!({"type": "string"}),
+            _ => serde_json::json!({"type": "string", "enum": options}),
+        };
+        let several = kind == "checkbox" || field.get("multiselect") == Some(&Value::Bool(true));
+        let property = if several {
+            serde_json::json!({"type": "array", "items": one})
+        } else {
+            one
+        };
         if field.get("requiredField") == Some(&Value::Bool(true)) {
             required.push(name.to_owned());
         }
@@ -240,7 +255,7 @@ fn tool_name(name: &str) -> String {
 ///
 /// # Errors
 ///
-/// The name of an argument that is missing.
+/// A sentence, of an argument that is missing, or that cannot stand there.
 pub(super) fn address(
     base: &Url,
     path: &str,
@@ -260,11 +275,14 @@ pub(super) fn address(
             match part.strip_prefix(':') {
                 None => segments.push(part),
                 Some(name) => {
-                    let given = arguments
-                        .remove(name)
-                        .map(|v| plain(&v))
-                        .filter(|v| !matches!(v.as_str(), "" | "." | ".."));
-                    segments.push(&given.ok_or_else(|| name.to_owned())?)
+                    let given = arguments.remove(name).map(|v| plain(&v));
+                    let given = given.filter(|v| !matches!(v.as_str(), "" | "." | ".."));
+                    let given = given.ok_or_else(|| format!("\"{name}\" is missing."))?;
+                    // n8n would take it for two parts, however it is written, and find no webhook.
+                    if given.contains('/') {
+                        return Err(format!("\"{name}\" may not have a slash in it."));
+                    }
+                    segments.push(&given)
                 }
             };
         }
@@ -350,25 +368,57 @@ mod tests {
     #[test]
     fn a_form_gives_its_fields() {
         let node = json!({"type": "n8n-nodes-base.formTrigger", "parameters": {"formFields": {"values": [
-            {"fieldLabel": "Name", "requiredField": true}, {"fieldLabel": "Age", "fieldType": "number"}]}}});
+            {"fieldLabel": "Name", "requiredField": true}, {"fieldLabel": "Age", "fieldType": "number"},
+            {"fieldType": "html", "fieldName": "text"}, {"fieldLabel": "Food", "fieldType": "checkbox",
+             "fieldName": "food", "fieldOptions": {"values": [{"option": "fish"}, {"option": "rice"}]}}]}}});
+        let mut newer = node.clone();
+        newer["typeVersion"] = json!(2.4);
+        let newer = made("A form.", newer).parameters;
+        assert_eq!(
+            newer["properties"]["food"],
+            json!({"type": "array", "items": {"type": "string", "enum": ["fish", "rice"]}})
+        );
         let got = made("A form.", node);
+        let names: Vec<_> = got.parameters["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .collect();
+        assert_eq!(names, ["Name", "Age", "Food"]);
         assert_eq!(got.trigger, Trigger::Form);
         assert_eq!(got.parameters["properties"]["Age"]["type"], "number");
         assert_eq!(got.parameters["required"], json!(["Name"]));
     }
 
     #[test]
+    fn what_n8n_does_not_run_is_no_tool() {
+        let of = |nodes: Value| {
+            let details = json!({"workflow": {"active": true, "nodes": nodes}});
+            Some(workflow(&entry("a", ""), &details)?.trigger)
+        };
+        let (time, form, call) = (
+            json!({"type": "n8n-nodes-base.scheduleTrigger"}),
+            json!({"type": "n8n-nodes-base.formTrigger"}),
+            json!({"type": "n8n-nodes-base.executeWorkflowTrigger"}),
+        );
+        assert_eq!(of(json!([call, form, time])), Some(Trigger::Form));
+        assert_eq!(of(json!([call, time, form])), Some(Trigger::Schedule));
+        assert_eq!(of(json!([call])), None);
+    }
+
+    #[test]
     fn addresses_take_arguments_into_their_path() {
         let base = Url::parse("http://h:5678/n8n").unwrap();
-        let mut arguments = json!({"id": "a/../b", "x": 1}).as_object().unwrap().clone();
+        let mut arguments = json!({"id": "a b?c", "x": 1}).as_object().unwrap().clone();
         let url = address(&base, "user/:id", Some("w"), &mut arguments).unwrap();
-        assert_eq!(url.as_str(), "http://h:5678/n8n/webhook/w/user/a%2F..%2Fb");
+        assert_eq!(url.as_str(), "http://h:5678/n8n/webhook/w/user/a%20b%3Fc");
         assert_eq!(arguments.len(), 1);
         let plain = address(&base, "office-lamp", Some("w"), &mut arguments).unwrap();
         assert_eq!(plain.as_str(), "http://h:5678/n8n/webhook/office-lamp");
-        assert_eq!(
-            address(&base, "user/:id", None, &mut arguments),
-            Err("id".to_owned())
-        );
+        let missing = address(&base, "user/:id", None, &mut arguments).unwrap_err();
+        assert_eq!(missing, "\"id\" is missing.");
+        arguments.insert("id".to_owned(), "../b".into());
+        let parts = address(&base, "user/:id", None, &mut arguments).unwrap_err();
+        assert_eq!(parts, "\"id\" may not have a slash in it.");
     }
 }
