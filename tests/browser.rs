@@ -318,7 +318,7 @@ async fn a_person_on_a_real_server_is_answered_and_may_interrupt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_shows_the_key_once_and_may_talk() {
     let _alone = alone().await;
-    let key = "k3y-of-the-page-0123456789";
+    let key = "s3cret-k3y-of-the-page-0123456789";
     let server = Server::start(&[("CAAL_API_KEY", key)]);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     let mut browser = Command::new("node");

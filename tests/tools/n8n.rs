@@ -140,7 +140,7 @@ async fn webhook(method: Method, uri: Uri, headers: HeaderMap, body: String) -> 
         }
         ("GET", "/webhook/w-2/user/7/mail") => Json(json!({"query": uri.query()})).into_response(),
         ("POST", "/webhook/closed") => match headers.get("x-key").map(|v| v.as_bytes()) {
-            Some(b"k3y-of-a-webhook") => Json(json!({"ok": true})).into_response(),
+            Some(b"s3cret-of-a-webhook") => Json(json!({"ok": true})).into_response(),
             _ => (StatusCode::FORBIDDEN, "Authorization data is wrong!").into_response(),
         },
         ("POST", "/webhook/fails") => (
@@ -268,8 +268,8 @@ async fn workflows_are_tools_and_are_called_where_they_are() {
     let closed = call(&toolbox, "closed", json!({})).await.unwrap_err();
     assert!(closed.to_string().contains("n8n_webhook_auth"), "{closed}");
 
-    config.n8n_webhook_auth = Some(Pii("X-Key: k3y-of-a-webhook".to_owned()));
-    assert!(!format!("{config:?}").contains("k3y"));
+    config.n8n_webhook_auth = Some(Pii("X-Key: s3cret-of-a-webhook".to_owned()));
+    assert!(!format!("{config:?}").contains("s3cret"));
     connections.set(config);
     within(connections.refresh()).await;
     assert_eq!(

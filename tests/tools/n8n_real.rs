@@ -286,7 +286,7 @@ async fn webhooks_are_called_as_their_workflows_say() {
 async fn a_webhook_that_wants_a_login_is_shown_it() {
     let n8n = n8n().await;
     let header = json!({"name": "door", "type": "httpHeaderAuth",
-        "data": {"name": "X-Door", "value": "k3y-of-the-d00r"}});
+        "data": {"name": "X-Door", "value": "s3cret-of-the-d00r"}});
     let made = n8n.ask(Method::POST, "credentials", header).await;
     let mut hook = webhook("POST", "door", "Opens the door.");
     hook["parameters"]["authentication"] = "headerAuth".into();
@@ -307,7 +307,7 @@ async fn a_webhook_that_wants_a_login_is_shown_it() {
         assert!(closed.to_string().contains("n8n_webhook_auth"), "{closed}");
     }
     for (name, login) in [
-        ("door", "X-Door: k3y-of-the-d00r"),
+        ("door", "X-Door: s3cret-of-the-d00r"),
         ("gate", "Basic ann:p4ss-of-the-gate"),
     ] {
         connections.set(n8n.config(Some(login)));

@@ -72,7 +72,7 @@ async fn knock(
     (method, path, id): (&str, &str, Option<&str>),
     mut arguments: Map<String, Value>,
 ) -> Result<Outcome, ToolError> {
-    let title = &workflow.title;
+    let title = &workflow.title.replace('_', " ");
     let mut url = address(&site.base.0, path, id, &mut arguments).map_err(ToolError::Refused)?;
     let nonsense = |_| {
         ToolError::Failed(format!(
@@ -97,7 +97,7 @@ async fn knock(
             ToolError::Unreachable("n8n cannot be reached at the moment.".to_owned())
         }
         e if e.is_timeout() => ToolError::Unreachable(format!(
-            "The workflow {title} was started and has not answered within {} s; it may still be running.",
+            "The workflow {title} was started and has not answered within {} seconds; it may still be running.",
             (PATIENCE - RESERVE).as_secs()
         )),
         _ => ToolError::Unreachable(format!(
@@ -193,7 +193,7 @@ async fn execute(
         }
         _ => {}
     }
-    let title = &workflow.title;
+    let title = &workflow.title.replace('_', " ");
     let started = structured(remote.call("execute_workflow", object(asked), ONE).await?)?;
     let id = started
         .get("executionId")
