@@ -61,6 +61,7 @@ impl Hands<'_> {
             name: call.name.clone(),
             began: SystemTime::now(),
             started: Instant::now(),
+            ended: false,
         };
         let Some(tool) = named(self.tools, &call.name) else {
             let names: Vec<&str> = self
@@ -153,11 +154,26 @@ struct Note {
     name: String,
     began: SystemTime,
     started: Instant,
+    ended: bool,
+}
+
+/// What stands in the history for a call that nobody waited for: it is known not to have changed anything.
+const CUT_OFF: &str =
+    "(The user spoke before this was done; it was stopped and has changed nothing.)";
+
+impl Drop for Note {
+    /// What changes something is not dropped once it is begun.
+    fn drop(&mut self) {
+        if !self.ended {
+            self.acts.came(self.round, self.call, CUT_OFF.to_owned());
+        }
+    }
 }
 
 impl Note {
-    fn over(self, end: Result<Outcome, ToolError>) -> Done {
+    fn over(mut self, end: Result<Outcome, ToolError>) -> Done {
         let took = self.started.elapsed();
+        self.ended = true;
         match end {
             Ok(Outcome { content, say }) => {
                 metrics().tool_called("ok", took);
@@ -191,7 +207,8 @@ impl Note {
     }
 
     /// The language model called wrongly.
-    fn wrong(self, why: &str) -> Done {
+    fn wrong(mut self, why: &str) -> Done {
+        self.ended = true;
         let took = Duration::ZERO;
         metrics().tool_called("wrong", took);
         self.acts

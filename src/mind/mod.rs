@@ -377,7 +377,11 @@ impl Thinking {
         let Some(plan) = plan else {
             return Ok(false);
         };
-        if plan.tool == Plan::STOP {
+        // What was done last is to be undone, or so it may be: that is for who knows how.
+        if plan.tool == Plan::TAKE_BACK && did_something(&self.question.messages) {
+            return Ok(false);
+        }
+        if [Plan::STOP, Plan::TAKE_BACK].contains(&plan.tool) {
             self.say("Okay.", true).await?;
             return Ok(true);
         }
@@ -596,6 +600,16 @@ impl Thinking {
     async fn tell(&self, thought: Result<Thought, LlmError>) -> Result<(), Gone> {
         self.out.send(thought).await.map_err(|_| Gone)
     }
+}
+
+/// Whether something was called for the question before the newest.
+fn did_something(messages: &[Message]) -> bool {
+    let older = messages.iter().rev();
+    let mut older = older.skip_while(|message| !matches!(message, Message::User(_)));
+    older.next();
+    older
+        .take_while(|message| !matches!(message, Message::User(_)))
+        .any(|message| matches!(message, Message::Calls { .. }))
 }
 
 /// Tells the language model that it has tools, in the first message.

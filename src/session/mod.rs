@@ -156,6 +156,8 @@ pub struct Session {
     live: Option<LiveReply>,
     /// An answer to what may be the whole question.
     prepared: Option<Prepared>,
+    /// A reply that was cut off had something done: the machine is to hear of it.
+    begun: Option<ReplyId>,
     work: HashMap<Work, AbortHandle>,
     tasks: JoinSet<Done>,
     owed: Option<Owed>,
@@ -199,6 +201,7 @@ impl Session {
             turn: None,
             live: None,
             prepared: None,
+            begun: None,
             work: HashMap::new(),
             tasks: JoinSet::new(),
             owed: None,
@@ -519,10 +522,15 @@ impl Session {
         if let Some(hearing) = self.hearing.take() {
             send(effects, hearing).await?;
         }
-        while let Some(output) = self.machine.poll_output() {
-            self.perform(output, effects).await?;
+        loop {
+            while let Some(output) = self.machine.poll_output() {
+                self.perform(output, effects).await?;
+            }
+            let Some(reply) = self.begun.take() else {
+                return Ok(());
+            };
+            self.input(Input::ReplyBusy { reply });
         }
-        Ok(())
     }
 
     async fn perform(
@@ -563,7 +571,11 @@ impl Session {
                 info!(reply = reply.0, ?why, "reply cancelled");
                 self.count_interruption(why);
                 send(effects, Effect::Flush(reply)).await?;
+                let live = self.live.as_ref();
+                let begun = live.is_some_and(|live| live.making.acts.count() > 0);
                 self.close(Ending::Interrupted, effects).await?;
+                // It is in the history, heard or not.
+                self.begun = begun.then_some(reply);
             }
             Output::Hush { reply } => send(effects, Effect::Hush(reply)).await?,
             Output::Unhush { reply } => {

@@ -67,7 +67,8 @@ pub enum Input {
         /// Which.
         reply: ReplyId,
     },
-    /// `reply` is being worked on without a sound, by whoever has a deadline of its own: a tool.
+    /// `reply` is being worked on without a sound, by whoever has a deadline of its own: a tool. What it is
+    /// asked for was begun, and is not asked for once more with what the user adds.
     ReplyBusy {
         /// Which.
         reply: ReplyId,

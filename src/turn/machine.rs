@@ -434,14 +434,25 @@ impl TurnMachine {
                     until: now + self.config.stall_limit,
                 }
             }
-            (Thinking { live, .. }, Input::ReplyBusy { reply }) if reply == live.id => Thinking {
-                live,
-                until: now + self.config.think_limit,
-            },
-            (Speaking { live, .. }, Input::ReplyBusy { reply }) if reply == live.id => Speaking {
-                live,
-                until: now + self.config.stall_limit,
-            },
+            (Thinking { live, .. }, Input::ReplyBusy { reply }) if reply == live.id => {
+                self.answered(live);
+                Thinking {
+                    live,
+                    until: now + self.config.think_limit,
+                }
+            }
+            (Speaking { live, .. }, Input::ReplyBusy { reply }) if reply == live.id => {
+                self.answered(live);
+                Speaking {
+                    live,
+                    until: now + self.config.stall_limit,
+                }
+            }
+            // Hushed, or cut off with something begun.
+            (state, Input::ReplyBusy { .. }) => {
+                self.carried.clear();
+                state
+            }
             (Thinking { live, .. }, Input::ReplyOver { reply }) if reply == live.id => {
                 self.answered(live); // without a sound: there was nothing to say
                 self.rest(now, live.then)

@@ -16,7 +16,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
-use super::support::{Behaviour, Story, Told, ms};
+use super::support::{Behaviour, Story, Told, asked, ms};
 
 /// A lamp, say.
 #[derive(Clone)]
@@ -245,6 +245,57 @@ async fn a_change_that_was_begun_is_brought_to_its_end_when_the_user_speaks_over
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_begun_is_not_asked_for_again_with_what_the_user_adds() {
+    for fast in [false, true] {
+        let lamp = hass(Ok(Outcome::said("The office lamp is on.")));
+        // The voice has not begun when they go on.
+        let story = Story::new()
+            .says(0, 1_000, "turn on the office lamp")
+            .says(1_900, 2_600, "please")
+            .with(|story| {
+                story.mind.fast = fast;
+                story.tts = Behaviour::After(ms(3_000));
+            });
+        let call = ToolCall {
+            id: "id".to_owned(),
+            name: "hass_control".to_owned(),
+            arguments: json!({"action": "turn_on", "target": "office lamp"}),
+        };
+        let script = vec![vec![Delta::Call(call)]; if fast { 0 } else { 1 }];
+        let told = with(story, &[&lamp], script).play().await;
+        assert_eq!(lamp.begun.load(Ordering::SeqCst), 1, "{}", told.text());
+        told.has("user: please")
+            .has_not("user: turn on the office lamp please");
+        let last = told.requests.last().unwrap();
+        assert_eq!(asked(last), "please");
+        assert_eq!(
+            results(&told, told.requests.len() - 1),
+            ["The office lamp is on."]
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_looks_is_stopped_when_the_user_speaks_over_it_and_the_model_hears_so() {
+    let mut sky = tool("sky", 4_000, Ok(Outcome::of("blue")));
+    sky.changes = false;
+    let story = Story::new()
+        .says(0, 1_000, "what is the sky like")
+        .says(3_500, 4_500, "wait a moment")
+        .says(12_000, 13_000, "and now");
+    let script = vec![
+        vec![text("I will look for you now. "), call("sky", json!(true))],
+        vec![text("I wait. ")],
+        vec![text("It is. ")],
+    ];
+    let told = with(story, &[&sky], script).play().await;
+    assert_eq!(sky.begun.load(Ordering::SeqCst), 1);
+    assert_eq!(sky.ended.load(Ordering::SeqCst), 0, "{}", told.text());
+    let last = results(&told, told.requests.len() - 1);
+    assert!(last[0].contains("it was stopped"), "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_changed_for_a_question_that_may_not_be_over() {
     let lamp = tool("lamp", 100, Ok(Outcome::said("The lamp shines.")));
     let mut sky = tool("sky", 100, Ok(Outcome::of("blue")));
@@ -395,4 +446,26 @@ async fn what_the_tool_does_not_take_from_the_fast_path_is_the_language_models()
     let told = with(story(), &[&hass(Err(away))], Vec::new()).play().await;
     told.has("said: Home Assistant does not answer.");
     assert!(told.requests.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_back_what_was_just_done_is_not_told_okay_for_nothing() {
+    let lamp = hass(Ok(Outcome::said("The office lamp is on.")));
+    let story = || {
+        Story::new()
+            .says(0, 1_000, "turn on the office lamp")
+            .with(|story| story.mind.fast = true)
+    };
+    let undone = story().says(6_000, 7_000, "cancel that");
+    let told = with(undone, &[&lamp], vec![vec![text("It is off again. ")]])
+        .play()
+        .await;
+    told.has("said: It is off again.");
+    let nothing =
+        story()
+            .says(6_000, 7_000, "why is the sky blue")
+            .says(12_000, 13_000, "cancel that");
+    let told = with(nothing, &[&lamp], Vec::new()).play().await;
+    told.has("said: Okay.");
+    assert_eq!(told.requests.len(), 1, "{}", told.text());
 }

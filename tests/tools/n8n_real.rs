@@ -255,7 +255,7 @@ async fn webhooks_are_called_as_their_workflows_say() {
     let lamp = tool(&toolbox, "office_lamp");
     assert_eq!(lamp.spec().description, "Switches the office lamp.");
     assert_eq!(lamp.spec().parameters, schema);
-    assert!(lamp.changes() && !tool(&toolbox, "user_mail").changes());
+    assert!(lamp.changes() && tool(&toolbox, "user_mail").changes());
     let lit = timed(&toolbox, "office_lamp", json!({"action": "on", "level": 5})).await;
     assert_eq!(lit.unwrap().say.as_deref(), Some("The lamp is on."));
     for _ in 0..3 {

@@ -135,6 +135,17 @@ impl World {
                     }
                 }
             }
+            // What is worked on counts as answered: it is not to be done twice.
+            Input::ReplyBusy { reply } => {
+                let live = self.live.as_mut().filter(|l| l.id == *reply && !l.audible);
+                for word in live
+                    .map(|l| std::mem::take(&mut l.words))
+                    .unwrap_or_default()
+                {
+                    let new = self.answered.insert(word.clone());
+                    assert!(new, "two answers to {word} (seed {})", self.seed);
+                }
+            }
             Input::ReplyOver { reply } => {
                 if let Some(live) = self.live.take_if(|l| l.id == *reply)
                     && live.hushed

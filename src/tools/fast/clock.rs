@@ -174,6 +174,10 @@ fn timer(words: &[&str]) -> Option<Plan> {
         | ["set" | "start" | "create" | "make" | "begin", rest @ ..] => (rest, true),
         words => (words, false),
     };
+    // "The ten minute timer." is an answer to "Which one?".
+    if !ordered && matches!(words.first(), Some(&("the" | "my"))) {
+        return None;
+    }
     let rest = match rest {
         // "an hour timer" has its article for the hour
         rest if duration(rest).is_some() => rest,
@@ -219,6 +223,10 @@ fn timer(words: &[&str]) -> Option<Plan> {
 }
 
 fn alarm(words: &[&str], now: Option<Now>) -> Option<Plan> {
+    let what = match words {
+        ["wake", ..] => For::Waking,
+        _ => For::Alarm,
+    };
     let rest = match words {
         ["wake", "me", "up", rest @ ..] | ["wake", "me", rest @ ..] => rest,
         [
@@ -233,7 +241,7 @@ fn alarm(words: &[&str], now: Option<Now>) -> Option<Plan> {
                 let ["alarm", behind @ ..] = rest.get(used..)? else {
                     return None;
                 };
-                return alarm_at(moment, called(behind)?, now);
+                return alarm_at(moment, called(behind)?, what, now);
             }
         },
         ["set", "alarm", rest @ ..] | ["alarm", rest @ ..] => rest,
@@ -244,7 +252,7 @@ fn alarm(words: &[&str], now: Option<Now>) -> Option<Plan> {
         rest => rest,
     };
     let (moment, used) = Moment::read(rest)?;
-    alarm_at(moment, called(rest.get(used..)?)?, now)
+    alarm_at(moment, called(rest.get(used..)?)?, what, now)
 }
 
 /// The name in `called x`; nothing is no name.
@@ -256,8 +264,8 @@ fn called(words: &[&str]) -> Option<Option<String>> {
     }
 }
 
-fn alarm_at(moment: Moment, name: Option<String>, now: Option<Now>) -> Option<Plan> {
-    let (time, date) = moment.resolve(now, For::Alarm)?;
+fn alarm_at(moment: Moment, name: Option<String>, what: For, now: Option<Now>) -> Option<Plan> {
+    let (time, date) = moment.resolve(now, what)?;
     Some(
         Plan::new("set_alarm", [("time", Value::from(time))])
             .with("date", date)

@@ -23,6 +23,8 @@ pub struct Plan {
 impl Plan {
     /// The name of what is no tool: to be quiet and do nothing.
     pub const STOP: &'static str = "stop";
+    /// Nothing is wanted, or what was done last is to be undone. No tool either.
+    pub const TAKE_BACK: &'static str = "take back";
 
     /// The user wants nothing, or no more of it.
     pub fn stop() -> Self {
@@ -80,6 +82,9 @@ pub fn understand(words: &str, now: Option<Now>) -> Option<Plan> {
     let low: Vec<&str> = words.iter().map(|word| word.low.as_str()).collect();
     if vocabulary::STOP.contains(&low.as_slice()) {
         return Some(Plan::stop());
+    }
+    if vocabulary::TAKE_BACK.contains(&low.as_slice()) {
+        return Some(Plan::new(Plan::TAKE_BACK, []));
     }
     clock::understand(words, &low, now).or_else(|| home::understand(&low))
 }

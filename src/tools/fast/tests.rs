@@ -336,7 +336,9 @@ fn alarms_come_next_or_on_the_day_that_was_said() {
         "set_alarm",
         &[
             ("Set an alarm for 7:30 am", json!({"time": "07:30"})),
-            ("Wake me up at seven", json!({"time": "19:00"})),
+            ("Set an alarm for seven", json!({"time": "19:00"})),
+            ("Wake me up at seven", json!({"time": "07:00"})),
+            ("wake me at eleven", json!({"time": "11:00"})),
             (
                 "wake me up at 7 tomorrow",
                 json!({"time": "07:00", "date": "2026-12-01"}),
@@ -378,7 +380,7 @@ fn alarms_come_next_or_on_the_day_that_was_said() {
     ] {
         assert_eq!(understand(doubtful, Some(NOW)), None, "{doubtful}");
     }
-    assert_eq!(understand("wake me up at seven", None), None);
+    assert_eq!(understand("set an alarm for seven", None), None);
     assert!(understand("wake me up at seven am", None).is_some());
 }
 
@@ -424,13 +426,27 @@ fn reminders_keep_the_users_words() {
 }
 
 #[test]
+fn who_takes_something_back_may_mean_what_was_done() {
+    for words in ["Cancel.", "cancel that please", "Forget it!"] {
+        let tool = understand(words, None).map(|plan| plan.tool);
+        assert_eq!(tool, Some(Plan::TAKE_BACK), "{words}");
+    }
+}
+
+#[test]
+fn who_answers_a_question_sets_no_timer() {
+    for words in ["The ten minute timer.", "my 5 minute timer"] {
+        assert_eq!(understand(words, Some(NOW)), None, "{words}");
+    }
+}
+
+#[test]
 fn who_wants_nothing_gets_nothing() {
     for words in [
         "Stop.",
         "be quiet",
         "Shut up!",
         "Never mind.",
-        "cancel",
         "Okay, stop, please",
         "Hey Jarvis, stop.",
     ] {

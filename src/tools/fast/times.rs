@@ -90,7 +90,9 @@ enum Ahead {
 /// What a moment is for, which tells what "at eight" means on another day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum For {
-    /// Getting up.
+    /// Being woken: by day nobody means the evening with "at seven".
+    Waking,
+    /// Ringing.
     Alarm,
     /// Doing something.
     Reminder,
@@ -176,9 +178,10 @@ impl Moment {
         }
         let text = |hour: u8| format!("{hour:02}:{minute:02}");
         let Some(ahead) = self.ahead else {
-            let hour = match fixed {
-                Some(hour) => hour,
-                None => {
+            let hour = match (fixed, what, hour) {
+                (Some(hour), ..) => hour,
+                (None, For::Waking, 4..=11) => hour,
+                (None, ..) => {
                     let now = now?;
                     let passed = |hour: u8| (hour, minute) <= (now.hour, now.minute);
                     // The next to come: this half of the day, the other, or tomorrow's first.
@@ -208,7 +211,7 @@ impl Moment {
                 if passed(first) { second } else { first }
             }
             None => match (what, hour) {
-                (For::Alarm, 4..=11) | (For::Reminder, 8..=11) => hour,
+                (For::Alarm | For::Waking, 4..=11) | (For::Reminder, 8..=11) => hour,
                 (For::Reminder, 12) => 12,
                 (For::Reminder, 1..=6) => hour + 12,
                 _ => return None,

@@ -65,8 +65,13 @@ pub(super) const STOP: &[&[&str]] = &[
     &["shut", "up"],
     &["never", "mind"],
     &["nevermind"],
+];
+
+/// The same, where there is nothing that they could take back.
+pub(super) const TAKE_BACK: &[&[&str]] = &[
     &["cancel"],
     &["cancel", "that"],
+    &["cancel", "it"],
     &["forget", "it"],
 ];
 

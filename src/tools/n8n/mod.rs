@@ -61,9 +61,9 @@ impl Tool for Callable {
         &self.spec
     }
 
-    /// A workflow that is asked with GET is taken to look something up.
+    /// Any may: GET is what n8n gives a webhook whose owner has not chosen a method.
     fn changes(&self) -> bool {
-        !matches!(&self.workflow.trigger, Trigger::Webhook { method, .. } if method == "GET")
+        true
     }
 
     fn deadline(&self) -> Duration {
