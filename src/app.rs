@@ -93,6 +93,8 @@ pub struct App {
     /// The servers that tools come from.
     connections: Connections,
     hass: Hass,
+    /// The web search that is at hand, and for which settings.
+    search: Mutex<Option<abilities::Search>>,
     /// What goes on after the start; ends with the app.
     _warming: JoinSet<()>,
 }
@@ -193,6 +195,7 @@ impl App {
             ears: Ears::default(),
             keeping: Keeping::default(),
             timers: None,
+            search: Mutex::default(),
             hass: Hass::new(connections.remote("home_assistant")),
             connections,
             _warming: JoinSet::new(),

@@ -1,6 +1,9 @@
 //! What the assistant can do, as it is wired: which tools are at hand with these settings and these servers.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::timeout;
 use tracing::warn;
@@ -20,6 +23,9 @@ use crate::{
 
 /// The name under which the settings connect to Home Assistant.
 const HOME: &str = "home_assistant";
+
+/// How much of the time at the end is for the servers: programs that were started are to end, too.
+const CLOSING: Duration = Duration::from_secs(2);
 
 impl App {
     /// The app whose conversations remember what is kept.
@@ -60,13 +66,12 @@ impl App {
     /// Brings to its end what was begun with tools, as far as [`SHUTDOWN_GRACE`](super::SHUTDOWN_GRACE) goes,
     /// and ends the connections to their servers.
     pub async fn put_away(&self) {
-        let all = async {
-            self.engines.tools.end().await;
-            self.connections.close().await;
-        };
-        if timeout(SHUTDOWN_GRACE, all).await.is_err() {
+        let ended = timeout(SHUTDOWN_GRACE - CLOSING, self.engines.tools.end()).await;
+        if ended.is_err() {
             warn!("what was begun with a tool may not have been brought to its end");
         }
+        // What does not end now is killed with what holds it.
+        let _ = timeout(CLOSING, self.connections.close()).await;
     }
 
     /// Keeps the tools as the settings and the servers say. Never ends; dropping it stops it.
@@ -96,7 +101,7 @@ impl App {
             false => Vec::new(),
         };
         toolbox.put("memory", memory);
-        toolbox.put("web_search", web_search(settings));
+        toolbox.put("web_search", self.web_search(settings));
         // Also while it cannot be reached: whoever asks for the lamp is told so.
         let home = self.servers().iter().any(|server| server.name == HOME);
         let home = match home {
@@ -104,6 +109,25 @@ impl App {
             false => Vec::new(),
         };
         toolbox.put(HOME, home);
+    }
+}
+
+/// A web search that was made for these settings: which engine, and where.
+pub(super) type Search = ((String, Option<String>), Vec<Arc<dyn Tool>>);
+
+impl App {
+    /// As the settings say; the same while they say the same, with its connections.
+    fn web_search(&self, settings: &Settings) -> Vec<Arc<dyn Tool>> {
+        let wanted = (settings.web_search.clone(), settings.web_search_url.clone());
+        let mut held = self.search.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*held {
+            Some((made_for, tools)) if *made_for == wanted => tools.clone(),
+            _ => {
+                let tools = web_search(settings);
+                *held = Some((wanted, tools.clone()));
+                tools
+            }
+        }
     }
 }
 

@@ -3,7 +3,10 @@
 
 use std::{
     hash::{BuildHasher as _, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -48,7 +51,12 @@ struct Known {
 }
 
 /// What was said, for one question at a time, and the tools that it is offered.
-type Talk = (Arc<tokio::sync::Mutex<Conversation>>, Offers);
+type Talk = (
+    Arc<tokio::sync::Mutex<Conversation>>,
+    Offers,
+    // It is to be forgotten, also what is still being answered.
+    Arc<AtomicBool>,
+);
 
 impl Chats {
     /// All of them, the last used first.
@@ -71,6 +79,9 @@ impl Chats {
         let mut known = {
             let mut chats = self.known();
             let before = chats.len();
+            for chat in chats.iter().filter(|chat| chat.id == id) {
+                chat.talk.2.store(true, Ordering::Relaxed);
+            }
             chats.retain(|chat| chat.id != id);
             chats.len() < before
         };
@@ -100,7 +111,7 @@ impl Chats {
         settings: &Settings,
         question: ChatQuestion,
     ) -> Chatting {
-        let (id, (talk, offers)) = self.open(&question, settings);
+        let (id, (talk, offers, forgotten)) = self.open(&question, settings);
         let room = format!("{ROOM}{id}");
         let mut talk = talk.lock_owned().await;
         talk.limit(history_limits(settings));
@@ -133,6 +144,7 @@ impl Chats {
             framed,
             acts,
             keeping: app.kept().clone(),
+            forgotten,
             room,
             words: asked_words,
             asked_at: SystemTime::now(),
@@ -182,7 +194,11 @@ impl Chats {
             }
         }
         let talk = Conversation::new(history_limits(settings));
-        let talk = (Arc::new(tokio::sync::Mutex::new(talk)), Offers::default());
+        let talk = (
+            Arc::new(tokio::sync::Mutex::new(talk)),
+            Offers::default(),
+            Arc::default(),
+        );
         chats.push(Known {
             id: id.clone(),
             used_at: SystemTime::now(),
@@ -205,6 +221,7 @@ struct Answering {
     framed: String,
     acts: Acts,
     keeping: Keeping,
+    forgotten: Arc<AtomicBool>,
     room: String,
     words: Pii<String>,
     asked_at: SystemTime,
@@ -270,6 +287,8 @@ impl Drop for Answering {
             complete: self.ending == Ending::Complete,
             meta: Some(r#"{"spoken":false}"#.to_owned()),
         };
-        self.keeping.conversations.note(&self.room, exchange);
+        if !self.forgotten.load(Ordering::Relaxed) {
+            self.keeping.conversations.note(&self.room, exchange);
+        }
     }
 }

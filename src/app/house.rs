@@ -148,6 +148,8 @@ impl House for OurHouse {
                         app.reload_tools().await;
                         let _ = done.send(()); // who asked may have gone
                     });
+                } else {
+                    drop(done); // they are being listed already
                 }
             }
             // Whoever asks waits no longer; what is slower comes by itself.

@@ -1,7 +1,12 @@
 //! What outlives the process, as it is wired: the store in the data folder, the owner's rules for
 //! conversations, and the sweep of what is old.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fs::{File, TryLockError},
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -39,6 +44,8 @@ pub struct Keeping {
     pub conversations: Conversations,
     /// What was to be remembered.
     pub memory: Memory,
+    /// The right to the timers of the data folder; kept until the process ends.
+    timers: Arc<OnceLock<File>>,
 }
 
 impl Keeping {
@@ -66,6 +73,7 @@ impl Keeping {
             conversations: Conversations::new(store.clone(), rules),
             memory: Memory::open(store.clone(), enabled).await,
             store,
+            timers: Arc::default(),
         }
     }
 
@@ -83,10 +91,25 @@ impl Keeping {
         turns.kept_by(move |room, answered| conversations.note(room, exchange(answered)));
     }
 
-    /// Timers, alarms and reminders: those that are kept go on. What is due goes to `due`.
+    /// Timers, alarms and reminders: those that are kept go on. What is due goes to `due`. One process speaks
+    /// for a data folder; what is set in another one ends with it.
     pub async fn timers(&self, live: &Live, due: mpsc::Sender<Due>) -> Timers {
         let clock = |live: Live| -> Clock { Arc::new(move || there(&live.current())) };
         let store = self.store.clone().ok();
+        let store = match claim(&live.current().data_dir) {
+            Ok(claim) => {
+                let _ = self.timers.set(claim); // asked for once
+                store
+            }
+            Err(TryLockError::WouldBlock) => {
+                warn!(
+                    "another caal speaks up for the timers of this data folder; those that are set here end with this process"
+                );
+                None
+            }
+            // No lock is to be had there, or the disk is full.
+            Err(TryLockError::Error(_)) => store,
+        };
         match Timers::start(store, clock(live.clone()), due.clone()).await {
             Ok(timers) => timers,
             Err(error) => {
@@ -135,6 +158,16 @@ impl Keeping {
     }
 }
 
+/// The right to speak up for the timers of `folder`; given back when it is dropped or the process ends.
+fn claim(folder: &Path) -> Result<File, TryLockError> {
+    let mut options = File::options();
+    let options = options.write(true).create(true).truncate(false);
+    let file = options.open(folder.join(".timers.lock"));
+    let file = file.map_err(TryLockError::Error)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
 impl Default for Keeping {
     /// One that keeps nothing.
     fn default() -> Self {
@@ -142,6 +175,7 @@ impl Default for Keeping {
             store: Err(StoreError::Stopped),
             conversations: Conversations::default(),
             memory: Memory::default(),
+            timers: Arc::default(),
         }
     }
 }

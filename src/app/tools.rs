@@ -20,8 +20,12 @@ const LOOKS: Duration = Duration::from_secs(2);
 const LONGEST: u64 = 1024 * 1024;
 
 /// The servers that `settings` and their file name, and a sentence for each that cannot be used. Reads the
-/// file. A server that the settings name counts before one of the same name in the file.
-pub fn servers(settings: &Settings) -> (ConnectionsConfig, Vec<String>) {
+/// file; one that cannot be read as a whole, while it is being written, counts as it was `before`. A server
+/// that the settings name counts before one of the same name in the file.
+fn servers(
+    settings: &Settings,
+    before: &mut Vec<ServerConfig>,
+) -> (ConnectionsConfig, Vec<String>) {
     let (mut servers, mut problems) = (Vec::new(), Vec::new());
     let mut set = |name: &str, key: &str, url: &str, token: &Option<Pii<String>>| {
         let token = token.as_ref().map_or("", |token| token.0.as_str());
@@ -39,27 +43,27 @@ pub fn servers(settings: &Settings) -> (ConnectionsConfig, Vec<String>) {
     }
     let path = &settings.mcp_servers;
     match read(path) {
-        Ok(None) => {}
+        Ok(None) => before.clear(),
         Ok(Some(text)) => {
             let (named, wrong) = mcp::parse(&text);
-            problems.extend(
-                wrong
-                    .into_iter()
-                    .map(|why| format!("{}: {why}", path.display())),
-            );
-            for server in named {
-                if servers.iter().any(|s| s.name == server.name) {
-                    let name = &server.name;
-                    problems.push(format!(
-                        "{}: \"{name}\" is named by the settings, too; those count",
-                        path.display()
-                    ));
-                } else {
-                    servers.push(server);
-                }
+            if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() {
+                *before = named;
             }
+            let wrong = wrong.into_iter();
+            problems.extend(wrong.map(|why| format!("{}: {why}", path.display())));
         }
         Err(e) => problems.push(format!("{} cannot be read: {e}", path.display())),
+    }
+    for server in &*before {
+        if servers.iter().any(|s| s.name == server.name) {
+            let name = &server.name;
+            problems.push(format!(
+                "{}: \"{name}\" is named by the settings, too; those count",
+                path.display()
+            ));
+        } else {
+            servers.push(server.clone());
+        }
     }
     let config = ConnectionsConfig {
         servers,
@@ -71,12 +75,17 @@ pub fn servers(settings: &Settings) -> (ConnectionsConfig, Vec<String>) {
 /// Keeps `connections` as the settings and the file say; ends when it is dropped.
 pub async fn follow(live: Live, connections: Connections) {
     let mut settings = live.watch();
-    let mut told = Vec::new();
+    let (mut told, mut before) = (Vec::new(), Vec::new());
     loop {
         let now = settings.borrow_and_update().clone();
         // Reads a file of a few lines.
-        let read = tokio::task::spawn_blocking(move || servers(&now)).await;
-        if let Ok((config, problems)) = read {
+        let mut named = before.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let read = servers(&now, &mut named);
+            (read, named)
+        });
+        if let Ok(((config, problems), named)) = read.await {
+            before = named;
             if problems != told {
                 problems.iter().for_each(|problem| warn!("{problem}"));
                 if problems.is_empty() {

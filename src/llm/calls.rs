@@ -255,13 +255,13 @@ impl CallFilter {
                 Step::Text(_) if first == '[' && fresh => self.json(rest, 0, ended),
                 step => step,
             },
-            '{' if fresh => self.json(rest, 0, ended),
+            '{' => self.json(rest, 0, ended),
             '`' => match rest.strip_prefix(FENCE) {
                 Some(inner) => self.fence(rest, inner, ended),
                 None if FENCE.starts_with(rest) && !ended => Step::More,
                 None => Step::Text(1),
             },
-            _ => Step::Text(prose(rest, fresh)),
+            _ => Step::Text(prose(rest)),
         }
     }
 
@@ -505,7 +505,9 @@ impl CallFilter {
         let bare = members
             .keys()
             .all(|key| matches!(key.as_str(), "name" | "id" | "type"));
-        if !sure && (known.is_none() || (arguments.is_none() && !bare)) {
+        // A tool that is not there is called all the same: nobody speaks so, and the model is to hear of it.
+        let called = known.is_some() || (arguments.is_some_and(Value::is_object) && is_name(name));
+        if !sure && (!called || (arguments.is_none() && !bare)) {
             return Kind::None;
         }
         let arguments = match arguments {
@@ -543,19 +545,21 @@ impl CallFilter {
     }
 }
 
+/// Whether a tool may be called so.
+fn is_name(name: &str) -> bool {
+    let sign = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    !name.is_empty() && name.chars().all(sign)
+}
+
 fn plain(name: &str) -> String {
     name.to_lowercase().replace(['-', ' ', '.'], "_")
 }
 
 /// How many bytes of `rest`, one at least, can begin no call.
-fn prose(rest: &str, mut fresh: bool) -> usize {
-    for (at, c) in rest.char_indices() {
-        if at > 0 && (matches!(c, '<' | '[' | '`') || (c == '{' && fresh)) {
-            return at;
-        }
-        fresh = c == '\n' || (fresh && c.is_whitespace());
-    }
-    rest.len()
+fn prose(rest: &str) -> usize {
+    let mut signs = rest.char_indices().skip(1);
+    let sign = signs.find(|(_, c)| matches!(c, '<' | '[' | '`' | '{'));
+    sign.map_or(rest.len(), |(at, _)| at)
 }
 
 /// How many bytes at the end of `text` may be the beginning of `sign`.

@@ -160,9 +160,13 @@ impl Conversation {
         self.trim();
     }
 
-    /// Goes on from what was said before, oldest first; as much of it as is kept.
+    /// Goes on from what was said before, oldest first; as much of it as is kept. A question without an answer
+    /// is left out: what was done for it is not known any more, and it is not to be done again.
     pub fn restore(&mut self, past: impl IntoIterator<Item = Past>) {
         for exchange in past {
+            if exchange.assistant.0.trim().is_empty() {
+                continue;
+            }
             self.user_said(&exchange.user.0);
             self.assistant_heard(&exchange.assistant.0, exchange.ending);
         }

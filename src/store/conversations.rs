@@ -201,6 +201,9 @@ impl Conversations {
                 [before],
             )?;
             transaction.commit()?;
+            if gone > 0 {
+                wipe(connection);
+            }
             Ok(gone)
         });
         swept.await

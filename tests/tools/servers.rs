@@ -250,3 +250,27 @@ async fn the_python_sdk_as_a_program_that_ends_with_its_connection() {
         assert!(!line.contains("server.py\0stdio"), "{line}");
     }
 }
+
+#[tokio::test]
+async fn what_a_program_has_started_itself_ends_with_its_connection() {
+    let Some(python) = python() else { return };
+    let toolbox = Toolbox::default();
+    let line = "sleep 61377 & exec \"$0\" \"$1\" stdio";
+    let list = json!([{"name": "py", "command": "sh", "args": ["-c", line, python, script()],
+        "env": {"SECRET": "s3cret-of-the-program"}, "timeout": 30}]);
+    let connections = Connections::start(config(list), toolbox.clone());
+    python_works(&toolbox).await;
+    let sleeps = || {
+        let all = std::fs::read_dir("/proc").unwrap().flatten();
+        let lines = all.filter_map(|one| std::fs::read_to_string(one.path().join("cmdline")).ok());
+        lines.filter(|line| line == "sleep\u{0}61377\u{0}").count()
+    };
+    assert_eq!(sleeps(), 1);
+    within(connections.close()).await;
+    within(async {
+        while sleeps() > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}

@@ -81,7 +81,7 @@ const LAMPS: [&str; 34] = [
 ];
 
 /// What is no call, and said as it is.
-const PROSE: [&str; 16] = [
+const PROSE: [&str; 17] = [
     "It is 5 < 6, and [maybe] `so` {or not}.",
     "Is a<b or a<tool? A <b>bold</b> [TOOL] word.",
     "{\"age\": 3}\nand\n{ x }",
@@ -91,7 +91,8 @@ const PROSE: [&str; 16] = [
     "```json\n{\"type\": \"object\"}\n```",
     "{\"name\" of the game",
     "{\"name\": oops}",
-    "You write {\"name\": \"lamp\", \"arguments\": {}} for it.",
+    "You write {\"name\": \"Ada Lovelace\", \"born\": 1815} for it.",
+    "You write {\"name\": \"the lamp\", \"arguments\": {}} for it.",
     "[1] is a note.\n[2] too.\n[",
     "``",
     "<tool_",
@@ -178,6 +179,29 @@ fn what_is_no_call_is_said_as_it_is() {
 }
 
 #[test]
+fn a_call_behind_words_and_of_a_tool_that_is_not_there_is_one() {
+    let (text, calls, bad) =
+        filtered(["Sure! {\"name\": \"lamp\", \"arguments\": {\"on\": true}} Done."]);
+    let lamp = (
+        "call_text_1".to_owned(),
+        "lamp".to_owned(),
+        json!({"on": true}),
+    );
+    assert_eq!((text.as_str(), calls, bad), ("Sure! Done.", vec![lamp], 0));
+    let (text, calls, _) = filtered(["`{\"name\": \"lamp\", \"arguments\": {\"on\": true}}`"]);
+    assert_eq!(calls.len(), 1);
+    assert!(!text.contains("lamp"), "{text}");
+    let invented = "{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}";
+    let (text, calls, _) = filtered([invented]);
+    let weather = (
+        "call_text_1".to_owned(),
+        "weather".to_owned(),
+        json!({"city": "Rome"}),
+    );
+    assert_eq!((text.as_str(), calls), ("", vec![weather]));
+}
+
+#[test]
 fn what_cannot_be_read_is_told_and_never_said() {
     for bad in BAD {
         let (text, calls, count) = filtered([&*format!("So.\n{bad}")]);
@@ -237,9 +261,9 @@ fn the_cutting_of_the_text_does_not_matter() {
 fn prose_is_not_held_back() {
     let mut filter = CallFilter::new(&tools());
     for piece in [
-        "Once", " upon", " a {", " time", "\n{", "x", " [", "so] ", "{\"a",
+        "Once", " upon", " a {", " time", "\n{", "x", " [", "so] ", "{\"z",
     ] {
-        let held = piece == "\n{" || piece == " [";
+        let held = [" a {", "\n{", " ["].contains(&piece);
         let said: String = filter
             .push(piece)
             .into_iter()
@@ -249,7 +273,7 @@ fn prose_is_not_held_back() {
             })
             .collect();
         match held {
-            true => assert_eq!(said, piece[..1], "the sign waits"),
+            true => assert_eq!(said, piece[..piece.len() - 1], "the sign waits"),
             false => assert!(said.ends_with(piece), "{piece:?}: {said:?}"),
         }
     }

@@ -21,7 +21,7 @@ use rmcp::{
 use serde_json::{Map, Value};
 use tokio::{
     sync::{Mutex, Notify, watch},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -39,6 +39,10 @@ use crate::tools::{Remote, Reply, ToolError};
 
 /// How often a server that says nothing is asked whether it is still there.
 const LOOKS: Duration = Duration::from_secs(30);
+/// Between two lists of one server's tools.
+const RELIST: Duration = Duration::from_millis(500);
+/// A connection that held so long was a good one: the next is tried soon.
+const STEADY: Duration = Duration::from_secs(10);
 /// Most tools of one server, and most pages that its list may have.
 const MOST_TOOLS: usize = 512;
 const MOST_PAGES: usize = 64;
@@ -199,6 +203,9 @@ impl Link {
             .await;
         let (end, waiting) = (running.cancellation_token(), running.waiting().fuse());
         tokio::pin!(waiting);
+        // Of a call on the connection before.
+        let _ = self.dead.notified().now_or_never();
+        let since = Instant::now();
         let trouble = loop {
             let asked = *self.asked.borrow();
             let listing = timeout(patience, list(&peer));
@@ -211,7 +218,7 @@ impl Link {
                 }
                 Some(Err(_)) => break Some(slow()),
             };
-            backoff.reset();
+            let again = Instant::now() + RELIST;
             info!(
                 server = self.name,
                 tools = tools.len(),
@@ -231,9 +238,17 @@ impl Link {
             match stop.run_until_cancelled(over).await {
                 None => break None,
                 Some(Some(trouble)) => break Some(trouble),
-                Some(None) => {}
+                // A server that says at every listing that there is another would be listed without end.
+                Some(None) => {
+                    if stop.run_until_cancelled(sleep_until(again)).await.is_none() {
+                        break None;
+                    }
+                }
             }
         };
+        if since.elapsed() >= STEADY {
+            backoff.reset();
+        }
         end.cancel();
         if !waiting.is_terminated() {
             let _ = timeout(ENDING, waiting).await;

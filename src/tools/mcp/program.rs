@@ -16,6 +16,8 @@ use tokio::{
 };
 use tracing::debug;
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 use super::http::MOST;
 use crate::pii::Pii;
 
@@ -24,12 +26,32 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Longest line of a program's own log that is passed on, in bytes.
 const LONGEST_LINE: u64 = 400;
 
-/// A program that runs. Dropping it kills it.
+/// A program that runs, with what it has started itself. Dropping it kills them.
 pub(super) struct Program {
     child: Child,
+    /// All of them, until they have ended.
+    group: Group,
     pipes: AsyncRwTransport<RoleClient, ChildStdout, ChildStdin>,
     /// Passes on what it says of itself.
     _log: JoinSet<()>,
+}
+
+/// The processes of a program.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn send(&self, signal: Signal) {
+        if let Some(leader) = self.0 {
+            // They may have ended by themselves meanwhile.
+            let _ = kill_process_group(leader, signal);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.send(Signal::KILL);
+    }
 }
 
 impl Program {
@@ -52,8 +74,12 @@ impl Program {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
+            // Ctrl-C in a terminal is for us: what was begun is brought to its end first.
+            .process_group(0)
             .spawn()
             .map_err(|e| format!("its program {command} cannot be started ({})", e.kind()))?;
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        let group = Group(id.and_then(Pid::from_raw));
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (stdin, stdout) = pipes.ok_or("its program has no input or output")?;
         let mut tasks = JoinSet::new();
@@ -68,6 +94,7 @@ impl Program {
         let pipes = AsyncRwTransport::new_client(stdout, stdin).with_max_line_length(MOST);
         Ok(Self {
             child,
+            group,
             pipes,
             _log: tasks,
         })
@@ -112,17 +139,16 @@ impl Transport<RoleClient> for Program {
 
     async fn close(&mut self) -> std::io::Result<()> {
         self.pipes.close().await?;
-        if timeout(PATIENCE, self.child.wait()).await.is_ok() {
-            return Ok(());
-        }
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok());
-        if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
-            // It may have ended by itself meanwhile.
-            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-            if timeout(PATIENCE, self.child.wait()).await.is_ok() {
-                return Ok(());
+        if timeout(PATIENCE, self.child.wait()).await.is_err() {
+            self.group.send(Signal::TERM);
+            if timeout(PATIENCE, self.child.wait()).await.is_err() {
+                self.group.send(Signal::KILL);
+                self.child.wait().await?;
             }
         }
-        self.child.kill().await
+        // What a wrapper (npx, uv) has left behind.
+        self.group.send(Signal::TERM);
+        self.group.0 = None;
+        Ok(())
     }
 }

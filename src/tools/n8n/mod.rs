@@ -15,7 +15,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use reqwest::Url;
 use serde_json::{Map, Value};
 
-use self::workflow::{Trigger, Workflow};
+use self::workflow::Workflow;
 use super::{Caller, Outcome, Remote, Tool, ToolError};
 use crate::{llm::ToolSpec, pii::Pii};
 

@@ -1,8 +1,9 @@
 //! What is to come and what rings: the rules of timers, alarms and reminders. Pure: the moment is passed in.
 //!
 //! What is due is handed out once and stays in the book until somebody says that it was spoken. A timer or
-//! an alarm is then due again a minute later, [`RINGS`] times in all, until somebody reacts; a reminder, and
-//! whatever is [`LATE`], is spoken once.
+//! an alarm is then due again a minute later, [`RINGS`] times in all, until somebody reacts, a reminder
+//! [`REMINDS`] times: who spoke at that moment, or was out of the room, hears it then. Whatever is [`LATE`] is
+//! spoken once.
 
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use crate::pii::Pii;
 
 /// How often a timer or an alarm is spoken while nobody reacts.
 pub(super) const RINGS: u8 = 3;
+
+/// The same of a reminder.
+const REMINDS: u8 = 2;
 
 /// Between two of them.
 const AGAIN: SignedDuration = SignedDuration::from_secs(60);
@@ -258,7 +262,11 @@ impl Book {
         ringing.heard = Some((place.to_owned(), at));
         ringing.next = Some(at.saturating_add(AGAIN).unwrap_or(at));
         let late = is_late(entry.due, at);
-        let over = entry.kind == Kind::Reminder || ringing.said >= RINGS || late;
+        let most = match entry.kind {
+            Kind::Reminder => REMINDS,
+            Kind::Timer | Kind::Alarm => RINGS,
+        };
+        let over = ringing.said >= most || late;
         change.fired = Some(id);
         // What comes again goes on under another number; this one rings no more days.
         let again = entry
@@ -381,8 +389,11 @@ mod tests {
         assert_eq!(book.hand(now), None);
         assert_eq!(book.next(), Some(now + pause));
         assert!(book.hand(now + pause).is_some());
-        // A reminder is over with the first time.
-        assert_eq!(book.spoken(id, "den", &due).gone, [id]);
+        // A reminder is over with the second time.
+        assert!(book.spoken(id, "den", &due).gone.is_empty());
+        let later = &due + AGAIN;
+        assert!(book.hand(later.timestamp()).is_some());
+        assert_eq!(book.spoken(id, "den", &later).gone, [id]);
     }
 
     #[test]

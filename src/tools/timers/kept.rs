@@ -12,9 +12,10 @@ use crate::{
 /// What is still to come. What was spoken before the process ended is over.
 pub(super) async fn load(store: &Store) -> Result<Vec<Entry>, StoreError> {
     let rows = store.run(|connection| {
-        connection.execute("DELETE FROM timers WHERE fired_at IS NOT NULL", [])?;
+        // A full disk does not take it; it is no reason to forget the others.
+        let _ = connection.execute("DELETE FROM timers WHERE fired_at IS NOT NULL", []);
         let mut all = connection.prepare(
-            "SELECT id, kind, name, due_at, created_at, seconds, text, place, wall, repeat FROM timers ORDER BY id",
+            "SELECT id, kind, name, due_at, created_at, seconds, text, place, wall, repeat FROM timers WHERE fired_at IS NULL ORDER BY id",
         )?;
         let rows = all.query_map([], entry)?;
         rows.collect::<rusqlite::Result<Vec<_>>>()
