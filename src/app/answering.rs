@@ -171,6 +171,7 @@ pub async fn llm(settings: &Settings) -> Result<Chosen, Failure> {
                 model,
                 num_ctx: settings.num_ctx,
                 keep_alive: settings.keep_alive,
+                think: settings.ollama_think,
                 temperature: settings.temperature,
                 ..OllamaConfig::default()
             })?;

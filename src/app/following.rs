@@ -185,7 +185,7 @@ fn answering(settings: &Settings) -> impl PartialEq + fmt::Debug + '_ {
     (
         settings.llm_provider,
         &settings.ollama_host,
-        &settings.ollama_model,
+        (&settings.ollama_model, settings.ollama_think),
         settings.num_ctx,
         settings.keep_alive,
         settings.temperature.to_bits(),
@@ -205,6 +205,7 @@ fn answered_as(settings: Settings, other: &Settings) -> Settings {
         llm_provider: other.llm_provider,
         ollama_host: other.ollama_host.clone(),
         ollama_model: other.ollama_model.clone(),
+        ollama_think: other.ollama_think,
         num_ctx: other.num_ctx,
         keep_alive: other.keep_alive,
         temperature: other.temperature,

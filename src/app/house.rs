@@ -223,6 +223,7 @@ async fn prewarm(settings: &Settings) -> Result<Option<String>, String> {
         model: answers.model.clone(),
         num_ctx: settings.num_ctx,
         keep_alive: settings.keep_alive,
+        think: settings.ollama_think,
         temperature: settings.temperature,
         ..OllamaConfig::default()
     };

@@ -796,6 +796,14 @@ pub const ROWS: &[Row] = &[
     )
     .taking_effect(Applies::NextTurn),
     row(
+        "ollama_think",
+        "OLLAMA_THINK",
+        Kind::Bool,
+        "false",
+        "Whether a model of Ollama that can reason does so before it answers. It answers later, and better where that is needed; what it thinks is never spoken.",
+    )
+    .taking_effect(Applies::NextTurn),
+    row(
         "otlp_endpoint",
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         Kind::OptionalUrl,
