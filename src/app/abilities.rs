@@ -11,6 +11,7 @@ use tracing::warn;
 use super::{App, Keeping, SHUTDOWN_GRACE, there, tools};
 use crate::{
     llm::pictures::Shown,
+    room::Desk,
     settings::{Live, Settings},
     tools::{
         Tool,
@@ -61,6 +62,14 @@ impl App {
     /// Looks for tools anew at every server; waits for that, at most half a minute.
     pub async fn reload_tools(&self) {
         self.connections.refresh().await;
+    }
+
+    /// Looks for tools anew when a room is told to. Never ends; dropping it stops it.
+    pub async fn follow_desk(&self, desk: &Desk) {
+        loop {
+            desk.tools_changed().await;
+            self.reload_tools().await;
+        }
     }
 
     /// Brings to its end what was begun with tools, as far as [`SHUTDOWN_GRACE`](super::SHUTDOWN_GRACE) goes,

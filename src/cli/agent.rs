@@ -62,8 +62,16 @@ pub(super) async fn run(args: Args, settings: Settings, live: Live) -> Result<Ex
     let host = app::rooms(&app)?;
     keeping.follow(&host.turns);
     let speaking = app::speak_up(due, host.desk.clone(), timers, host.turns.clone());
+    let desk = host.desk.clone();
     let following = async {
-        tokio::join!(live.follow(), app.follow(&live), keeping.tend(), speaking);
+        let desk = app.follow_desk(&desk);
+        tokio::join!(
+            live.follow(),
+            app.follow(&live),
+            desk,
+            keeping.tend(),
+            speaking
+        );
     };
     tokio::pin!(following);
     let stop = CancellationToken::new();

@@ -254,7 +254,7 @@ pub(super) async fn run(
     if let Some((app, local)) = loaded {
         house.move_in(app.clone());
         let host = room::Host {
-            desk,
+            desk: desk.clone(),
             turns: panel.turns.clone(),
             ..app::rooms(&app)?
         };
@@ -269,10 +269,12 @@ pub(super) async fn run(
         });
         tasks.spawn({
             let (app, live, stop) = (app.clone(), live.clone(), stop.clone());
-            let keeping = keeping.clone();
+            let (keeping, desk) = (keeping.clone(), desk.clone());
             async move {
-                let following =
-                    async { tokio::join!(live.follow(), app.follow(&live), keeping.tend()) };
+                let following = async {
+                    let desk = app.follow_desk(&desk);
+                    tokio::join!(live.follow(), app.follow(&live), desk, keeping.tend())
+                };
                 stop.run_until_cancelled(following).await;
                 Part::Settings
             }

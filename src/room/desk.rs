@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::topics::Command;
 use crate::{fault::Fault, pii::Pii, rtc::AgentState};
@@ -82,7 +82,11 @@ impl OrderError {
 
 /// See the module's text. Clones are the same desk.
 #[derive(Clone, Debug, Default)]
-pub struct Desk(Arc<Mutex<BTreeMap<String, Place>>>);
+pub struct Desk {
+    places: Arc<Mutex<BTreeMap<String, Place>>>,
+    /// Somebody outside says that there are other tools.
+    tools: Arc<Notify>,
+}
 
 #[derive(Debug)]
 struct Place {
@@ -114,6 +118,12 @@ impl Desk {
             .collect()
     }
 
+    /// Resolves when a room was told, by another process, that there are other tools: they are to be listed
+    /// anew. For one listener; what was told while nobody listened is not lost.
+    pub async fn tools_changed(&self) {
+        self.tools.notified().await;
+    }
+
     /// A conversation in `room` begins; on the desk until what is given back is dropped. A second one
     /// of the same name takes the place of the first.
     pub(crate) fn enter(&self, room: &str) -> Tray {
@@ -135,7 +145,7 @@ impl Desk {
 
     fn places(&self) -> MutexGuard<'_, BTreeMap<String, Place>> {
         // Nothing in there can be left half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -151,6 +161,11 @@ pub(crate) struct Tray {
 }
 
 impl Tray {
+    /// Another process says that there are other tools.
+    pub(crate) fn tools_changed(&self) {
+        self.desk.tools.notify_one();
+    }
+
     /// Tells those outside how it is.
     pub(crate) fn show(&self, change: impl FnOnce(&mut RoomStatus)) {
         self.status.send_modify(change);

@@ -476,6 +476,7 @@ impl<'a> Conversation<'a> {
         let order = match topics::command(payload) {
             Some(Command::Announce { message }) => Order::Announce(Pii(message)),
             Some(Command::ReloadTools { message, tool_name }) => {
+                self.tray.tools_changed();
                 Order::reload_tools(message, tool_name)
             }
             Some(Command::Wake) => Order::Wake,

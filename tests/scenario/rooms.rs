@@ -337,6 +337,22 @@ async fn only_the_server_gives_commands() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tools_are_looked_for_when_another_process_tells_a_room_of_them() {
+    let told = RoomEvent::Data {
+        from: None,
+        topic: "webhook_command".to_owned(),
+        payload: br#"{"action":"reload_tools","tool_name":"office lamp"}"#.to_vec(),
+    };
+    let desk = Desk::default();
+    let script = vec![(0, join(ANNA)), (1_000, told)];
+    let seen = play_with(&Story::new(), script, 6_000, false, desk.clone()).await;
+    let said = seen.caption("SG_voice_1");
+    assert!(said.contains("office lamp"), "{said}");
+    let listed = tokio::time::timeout(ms(1), desk.tools_changed());
+    listed.await.expect("whoever lists them is told");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reload_keeps_the_conversation_and_leaving_ends_it() {
     let story = Story::new()
         .says(1_000, 2_000, "hello")
