@@ -60,14 +60,8 @@ pub(super) fn write_down(api: &mut Api) {
             "Whether an OpenAI-compatible server answers, and its models.",
         ),
         |state, asked: Compatible| async move {
-            let given = asked.api_key.unwrap_or_default();
-            let key = match given.is_empty() {
-                true => Pii::default(),
-                false => {
-                    let to = Some(("openai_base_url", asked.base_url.as_str()));
-                    secret(&state, &given, "openai_api_key", to)
-                }
-            };
+            let to = ("openai_base_url", asked.base_url.as_str());
+            let key = if_any(&state, asked.api_key, "openai_api_key", to);
             tried(Service::Compatible {
                 url: asked.base_url,
                 key,
@@ -102,11 +96,8 @@ pub(super) fn write_down(api: &mut Api) {
             "Whether the MCP server of an n8n answers.",
         ),
         |state, asked: UrlToken| async move {
-            let given = asked.token.unwrap_or_default();
-            let token = match given.is_empty() {
-                true => Pii::default(),
-                false => secret(&state, &given, "n8n_token", Some(("n8n_url", &asked.url))),
-            };
+            let to = ("n8n_url", asked.url.as_str());
+            let token = if_any(&state, asked.token, "n8n_token", to);
             tried(Service::Workflows {
                 url: asked.url,
                 token,
@@ -217,6 +208,12 @@ fn secret(state: &State, given: &str, key: &str, to: Option<(&str, &str)>) -> Pi
     });
     let kept = state.settings.secret(key).filter(|_| same);
     kept.unwrap_or_default()
+}
+
+/// The same of a service that may want none: nothing is nothing.
+fn if_any(state: &State, given: Option<String>, key: &str, to: (&str, &str)) -> Pii<String> {
+    let given = given.filter(|given| !given.is_empty());
+    given.map_or_else(Pii::default, |given| secret(state, &given, key, Some(to)))
 }
 
 /// What was chosen. What is left out (or null) stays as it is.
