@@ -12,7 +12,7 @@ use axum::{
     Router,
     extract::{
         ConnectInfo, FromRequestParts, Request, State,
-        ws::{Message as Frame, WebSocket, WebSocketUpgrade},
+        ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrade, close_code},
     },
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
@@ -45,6 +45,9 @@ const SILENCE: Duration = Duration::from_secs(15);
 
 /// How long one message may take to be taken.
 const SLOWEST: Duration = Duration::from_secs(10);
+
+/// How long a client may take to answer the last word.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     let rpc = "/twirp/livekit.RoomService";
@@ -259,7 +262,11 @@ async fn serve(
             }
         }
         // The room has said its last word.
-        let _ = tokio::time::timeout(SLOWEST, write.close()).await;
+        let over = Frame::Close(Some(CloseFrame {
+            code: close_code::NORMAL,
+            reason: "".into(),
+        }));
+        let _ = tokio::time::timeout(SLOWEST, write.send(over)).await;
     };
     let Some((room, id, line)) = entered else {
         outward.await;
@@ -293,6 +300,9 @@ async fn serve(
         }
     }
     let _ = room.send(Input::Gone(id, line)).await;
+    // A connection that is dropped with something unread is reset, and the last words may be lost with it.
+    let farewell = async { while let Some(Ok(_)) = read.next().await {} };
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
 }
 
 /// The value of a parameter in a query.
