@@ -314,15 +314,19 @@ impl OpenAi {
         if pictures.is_empty() {
             return self.written(messages, tools, &[]).await;
         }
+        let mut told = true;
         if !self.blind.load(Ordering::Relaxed) {
             let seen = pictures::seen(messages);
             match self.written(&seen, tools, pictures).await {
-                Err(LlmError::Remote { what, .. }) if refuses(&what) => {}
+                // What says nothing of pictures may be a passing fault, or a question that is too long.
+                Err(LlmError::Remote { what, .. }) if refuses(&what) => {
+                    told = names_pictures(&what)
+                }
                 answer => return answer,
             }
         }
         let answer = self.written(&pictures::unseen(messages), tools, &[]).await;
-        if answer.is_ok() && !self.blind.swap(true, Ordering::Relaxed) {
+        if told && answer.is_ok() && !self.blind.swap(true, Ordering::Relaxed) {
             warn!(
                 "the language model {} takes no pictures; one that does can be asked about what POST /screen shows",
                 self.config.model
@@ -608,6 +612,21 @@ fn refuses(what: &str) -> bool {
     let may = [400, 415, 422, 500, 501];
     may.iter()
         .any(|code| what.ends_with(&format!("(HTTP {code})")))
+}
+
+/// Whether it says so.
+fn names_pictures(what: &str) -> bool {
+    let what = what.to_lowercase();
+    [
+        "image",
+        "vision",
+        "multimodal",
+        "multi-modal",
+        "content type",
+        "must be a string",
+    ]
+    .iter()
+    .any(|words| what.contains(words))
 }
 
 /// An answer on its way.

@@ -160,7 +160,11 @@ fn look(sent: &Sent) -> Result<Seen, (&'static str, String)> {
             let mut png = Cursor::new(Vec::new());
             let written = decoded.write_to(&mut png, ImageFormat::Png);
             written.map_err(|_| wrong("it cannot be converted to PNG".to_owned()))?;
-            ("image/png", png.into_inner())
+            let png = png.into_inner();
+            if png.len() > PICTURE {
+                return Err(wrong("it is too large as PNG; send it as JPEG".to_owned()));
+            }
+            ("image/png", png)
         }
     };
     let bytes = Pii(bytes.into());
