@@ -1,7 +1,8 @@
 //! Pictures that questions can be about. One is shown to the assistant for a while ([`Shown`]); every question
 //! asked meanwhile takes it along, and only the newest question of a request has it: pictures are large, and
 //! who answers has said in words what was to be seen in them. A model that cannot see is told that there is
-//! one, so that it can say so.
+//! one, so that it can say so. Picture and note are gone from the question with the next one: what an engine has
+//! read counts up to there.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
