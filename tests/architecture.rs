@@ -92,6 +92,7 @@ const PURE: &[&str] = &[
     "llm/openai/sse.rs",
     "llm/prompt.rs",
     "llm/stream.rs",
+    "llm/thoughts.rs",
     "llm/embedded/sample.rs",
     "tts/align.rs",
     "tts/clauses.rs",

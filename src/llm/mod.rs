@@ -15,6 +15,7 @@ pub mod openai;
 pub mod pictures;
 pub mod prompt;
 pub mod stream;
+pub mod thoughts;
 
 use std::sync::Arc;
 

@@ -38,7 +38,8 @@ use super::{
     ChatRequest, Delta, Llm, LlmError, Message, ToolCall, ToolSpec, Usage,
     calls::{CallFilter, offer},
     pictures,
-    stream::{ChatDecoder, ChatEvent, StreamError, ThinkFilter},
+    stream::{ChatDecoder, ChatEvent, StreamError},
+    thoughts::{End, Habit, ThinkFilter},
 };
 
 /// How to reach Ollama and what to ask of it.
@@ -148,6 +149,8 @@ pub struct Ollama {
     plain: Arc<AtomicBool>,
     /// The model sees pictures, once that was asked.
     sees: Arc<OnceLock<bool>>,
+    /// How its answers begin. Ollama itself takes thoughts out, where it knows the model's template.
+    habit: Habit,
 }
 
 impl fmt::Debug for Ollama {
@@ -226,6 +229,7 @@ impl Ollama {
             config: Arc::new(config),
             plain: Arc::default(),
             sees: Arc::default(),
+            habit: Habit::default(),
         })
     }
 
@@ -439,7 +443,7 @@ impl Ollama {
             ollama: self.clone(),
             response,
             decoder: ChatDecoder::new(),
-            thoughts: ThinkFilter::new(),
+            thoughts: ThinkFilter::new(&self.habit),
             written,
             calls: 0,
             first: Some((deadline, first)),
@@ -671,7 +675,11 @@ impl Answer {
             }
             ChatEvent::Done(usage) => {
                 debug!(?usage, "answer complete");
-                let text = self.thoughts.finish();
+                let end = match self.calls {
+                    0 => self.decoder.end(),
+                    _ => End::Cut,
+                };
+                let text = self.thoughts.finish(end);
                 self.ready.extend(self.written.push(&text));
                 self.ready.extend(self.written.finish());
                 self.ready.extend(cost(usage).map(Delta::Usage));

@@ -33,7 +33,8 @@ use super::{
     calls::{self, offer},
     ollama::Patience,
     pictures::{self, Picture},
-    stream::{StreamError, ThinkFilter},
+    stream::StreamError,
+    thoughts::{End, Habit, ThinkFilter},
 };
 use crate::pii::Pii;
 use sse::{Event, SseDecoder};
@@ -143,6 +144,8 @@ pub struct OpenAi {
     plain: Arc<AtomicBool>,
     /// It has refused pictures.
     blind: Arc<AtomicBool>,
+    /// How the model's answers begin.
+    habit: Habit,
 }
 
 impl fmt::Debug for OpenAi {
@@ -243,6 +246,7 @@ impl OpenAi {
             client,
             host: shown(&base),
             base,
+            habit: Habit::of(&config.model),
             config: Arc::new(config),
             plain: Arc::default(),
             blind: Arc::default(),
@@ -405,7 +409,7 @@ impl OpenAi {
             server: self.clone(),
             response,
             decoder: SseDecoder::new(),
-            thoughts: ThinkFilter::new(),
+            thoughts: ThinkFilter::new(&self.habit),
             first: Some((deadline, first)),
             last: None,
         };
@@ -651,6 +655,12 @@ impl Answer {
             };
             match event.transpose().map_err(|e| self.broken(e))? {
                 None => self.read().await?,
+                Some(Event::Apart) => {
+                    let text = self.thoughts.apart();
+                    if !text.is_empty() {
+                        return Ok(Some((Delta::Text(text), Some(self))));
+                    }
+                }
                 Some(Event::Text(piece)) => {
                     let text = self.thoughts.push(&piece);
                     if !text.is_empty() {
@@ -658,7 +668,11 @@ impl Answer {
                     }
                 }
                 Some(event) => {
-                    let text = self.thoughts.finish();
+                    let end = match event {
+                        Event::Call(_) => End::Cut,
+                        _ => self.decoder.end(),
+                    };
+                    let text = self.thoughts.finish(end);
                     if !text.is_empty() {
                         self.last = Some(event);
                         return Ok(Some((Delta::Text(text), Some(self))));

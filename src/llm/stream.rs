@@ -6,11 +6,13 @@
 //! that a voice assistant cannot use: a chunk of the network that ends inside a UTF-8 character is
 //! dropped as a whole, a line that is no JSON is printed to stderr and skipped, so is the line with
 //! which Ollama reports an error, the buffer has no bound, and an answer that breaks off looks like
-//! one that ended. Hence [`ChatDecoder`]. [`ThinkFilter`] serves every engine.
+//! one that ended. Hence [`ChatDecoder`].
 
 use std::collections::VecDeque;
 
 use serde::Deserialize;
+
+use super::thoughts::End;
 
 /// The longest line that is read. Ollama's are about 150 bytes, the last one with all its counts
 /// about 500.
@@ -70,6 +72,8 @@ pub struct ChatDecoder {
     /// No line end before this place.
     searched: usize,
     input: Input,
+    /// It ended at the longest answer allowed.
+    cut: bool,
     /// Calls of a line that are not told yet.
     calls: VecDeque<ChatEvent>,
     /// Nothing more is said.
@@ -103,6 +107,11 @@ impl ChatDecoder {
     /// The stream has ended. An answer that had not is [`StreamError::Cut`].
     pub fn finish(&mut self) {
         self.input = Input::Ended;
+    }
+
+    /// How the answer ended, as far as its reason is known.
+    pub fn end(&self) -> End {
+        if self.cut { End::Cut } else { End::Whole }
     }
 
     /// The next event of what was pushed; `None` when more bytes are needed or nothing more comes.
@@ -179,6 +188,7 @@ impl ChatDecoder {
                     arguments: call.function.arguments,
                 }));
                 let done = line.done.unwrap_or(false);
+                self.cut |= line.done_reason.as_deref() == Some("length");
                 if done && text.is_empty() && self.calls.is_empty() {
                     self.over = true;
                     return Some(Ok(ChatEvent::Done(Usage {
@@ -208,6 +218,7 @@ impl ChatDecoder {
 struct Line {
     message: Option<LineMessage>,
     done: Option<bool>,
+    done_reason: Option<String>,
     error: Option<serde_json::Value>,
     prompt_eval_count: Option<u64>,
     eval_count: Option<u64>,
@@ -229,73 +240,6 @@ struct LineFunction {
     name: String,
     #[serde(default)]
     arguments: serde_json::Value,
-}
-
-/// Takes thinking text out of an answer: what stands between `<think>` and `</think>` (or
-/// `<thinking>`), however the stream cut the tags, and white space before the first word. A block
-/// that is never closed is thinking to the end. A closing tag alone is dropped; what came before it
-/// was said already.
-#[derive(Debug, Default)]
-pub struct ThinkFilter {
-    /// A `<` and what follows, while it may still become a tag.
-    held: String,
-    thinking: bool,
-    spoke: bool,
-}
-
-const TAGS: [(&str, bool); 4] = [
-    ("<think>", true),
-    ("</think>", false),
-    ("<thinking>", true),
-    ("</thinking>", false),
-];
-
-impl ThinkFilter {
-    /// A filter at the beginning of an answer.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// What of `piece`, and of what was held back before, can be said now.
-    pub fn push(&mut self, piece: &str) -> String {
-        let mut text = std::mem::take(&mut self.held);
-        text.push_str(piece);
-        let mut rest = text.as_str();
-        let mut said = String::new();
-        while let Some(at) = rest.find('<') {
-            self.say(&rest[..at], &mut said);
-            rest = &rest[at..];
-            if let Some((tag, opens)) = TAGS.iter().find(|(tag, _)| rest.starts_with(tag)) {
-                self.thinking = *opens;
-                rest = &rest[tag.len()..];
-            } else if TAGS.iter().any(|(tag, _)| tag.starts_with(rest)) {
-                self.held = rest.to_owned();
-                return said;
-            } else {
-                self.say("<", &mut said);
-                rest = &rest[1..];
-            }
-        }
-        self.say(rest, &mut said);
-        said
-    }
-
-    /// The answer has ended: half a tag was none.
-    pub fn finish(&mut self) -> String {
-        let held = std::mem::take(&mut self.held);
-        let mut said = String::new();
-        self.say(&held, &mut said);
-        said
-    }
-
-    fn say(&mut self, text: &str, said: &mut String) {
-        if self.thinking {
-            return;
-        }
-        let text = if self.spoke { text } else { text.trim_start() };
-        self.spoke |= !text.is_empty();
-        said.push_str(text);
-    }
 }
 
 #[cfg(test)]
@@ -510,36 +454,5 @@ mod tests {
         let mut line = vec![b'x'; MAX_LINE_BYTES + 1];
         line.push(b'\n');
         assert_eq!(decode([line.as_slice()]), [Err(StreamError::LineTooLong)]);
-    }
-
-    fn filtered<'a>(pieces: impl IntoIterator<Item = &'a str>) -> String {
-        let mut filter = ThinkFilter::new();
-        let mut said: String = pieces.into_iter().map(|p| filter.push(p)).collect();
-        said.push_str(&filter.finish());
-        said
-    }
-
-    #[test]
-    fn thinking_is_not_said_however_it_is_cut() {
-        for (whole, said) in [
-            ("<think>\nhm\n</think>\n\nYes.", "Yes."),
-            ("<think></think>Yes.", "Yes."),
-            ("  Yes <think>or</think> no.", "Yes  no."),
-            ("<thinking>a < b <think x</thinking>é", "é"),
-            ("<think>never closed", ""),
-            ("said before</think>Yes.", "said beforeYes."),
-            ("1 < 2 <b> <thin", "1 < 2 <b> <thin"),
-            ("<<think>x</think>>", "<>"),
-            ("<think>a</think>b<think>c</think>d", "bd"),
-            ("", ""),
-        ] {
-            assert_eq!(filtered([whole]), said);
-            let chars: Vec<String> = whole.chars().map(String::from).collect();
-            assert_eq!(filtered(chars.iter().map(String::as_str)), said, "{whole}");
-            for (at, _) in whole.char_indices() {
-                let (a, b) = whole.split_at(at);
-                assert_eq!(filtered([a, b]), said, "{a} | {b}");
-            }
-        }
     }
 }

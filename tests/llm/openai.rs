@@ -226,6 +226,28 @@ async fn calls_in_pieces_are_made_whole_and_thoughts_are_never_said() {
 }
 
 #[tokio::test]
+async fn thoughts_that_no_tag_opens_are_said_once_at_most() {
+    let thought = completion(&["Hm, se", "cret.</th", "ink>\n\nYes."]);
+    let scripted = Scripted::start(sse(&[thought.as_bytes()])).await;
+    let unknown = server(&scripted.url());
+    let mut heard = Vec::new();
+    for _ in 0..3 {
+        let (deltas, end) = listen(&unknown, question()).await;
+        end.expect("an answer");
+        heard.push(texts(&deltas).replace('\n', ""));
+    }
+    assert_eq!(heard, ["Hm, secret.Yes.", "Yes.", "Yes."]);
+    // Of a model that is known for it not even the first.
+    let known = OpenAi::new(OpenAiConfig {
+        model: "Qwen3-4B-Thinking-2507".to_owned(),
+        ..OpenAiConfig::new(Service::Compatible, &scripted.url())
+    });
+    let (deltas, end) = listen(&known.expect("an address"), question()).await;
+    end.expect("an answer");
+    assert_eq!(texts(&deltas), "Yes.");
+}
+
+#[tokio::test]
 async fn every_way_to_fail_is_one_sentence_without_the_key() {
     let begun = event(&json!({ "content": "So" }));
     let half = &completion(&["So", " it"])[..begun.len() + 20];

@@ -36,7 +36,8 @@ use self::{
     tokens::{Tokens, Utf8Joiner},
 };
 use super::{
-    ChatRequest, Delta, Llm, LlmError, Message, Usage, history, pictures, stream::ThinkFilter,
+    ChatRequest, Delta, Llm, LlmError, Message, Usage, history, pictures,
+    thoughts::{End, Habit, ThinkFilter},
 };
 use crate::engine::{Engine, EngineError, Job};
 
@@ -360,7 +361,8 @@ impl Speaker {
         };
         let mut said = Vec::with_capacity(self.max_tokens);
         let mut dice = Dice::new(self.seed);
-        let (mut joiner, mut thoughts) = (Utf8Joiner::default(), ThinkFilter::new());
+        let (mut joiner, mut thoughts) =
+            (Utf8Joiner::default(), ThinkFilter::new(&Habit::default()));
         let started = Instant::now();
         while said.len() < self.max_tokens && !gone() {
             let token = self.sampling.pick(&mut scores, &said, &mut dice);
@@ -381,7 +383,7 @@ impl Speaker {
                 None => break,
             }
         }
-        let rest = thoughts.finish();
+        let rest = thoughts.finish(End::Whole);
         if !rest.is_empty() {
             // A listener who is gone needs no rest.
             let _ = answer.blocking_send(rest);

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::llm::{
     ToolCall,
     stream::{MAX_LINE_BYTES, StreamError, Usage},
+    thoughts::End,
 };
 
 /// Most calls of one answer.
@@ -21,6 +22,8 @@ const MOST_CALLS: usize = 64;
 /// One thing an answer's stream says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// A thought came beside the text, which thus holds none. Said once.
+    Apart,
     /// The next characters of the answer, as sent, thinking text in tags included.
     Text(String),
     /// A tool is to be called. Arguments that are no JSON object are kept as the text they were.
@@ -50,6 +53,10 @@ pub struct SseDecoder {
     usage: Usage,
     /// The model has said why it ended.
     answered: bool,
+    /// That it came to the longest answer allowed.
+    cut: bool,
+    /// A thought has come beside the text.
+    apart: bool,
     /// No more bytes come.
     ended: bool,
     /// Nothing more is said.
@@ -89,6 +96,11 @@ impl SseDecoder {
     /// Whether all of the answer is there, and only its end was not said.
     pub fn answered(&self) -> bool {
         self.answered
+    }
+
+    /// How the answer ended, as far as its reason is known.
+    pub fn end(&self) -> End {
+        if self.cut { End::Cut } else { End::Whole }
     }
 
     /// The next event of what was pushed; `None` when more bytes are needed or nothing more comes.
@@ -217,14 +229,23 @@ impl SseDecoder {
             return Ok(());
         };
         let delta = choice.delta.unwrap_or_default();
+        let thought = [&delta.reasoning_content, &delta.reasoning];
+        let thought = thought
+            .into_iter()
+            .flatten()
+            .any(|text| text.as_str() != Some("") && !text.is_null());
+        if thought && !std::mem::replace(&mut self.apart, true) {
+            self.told.push_back(Ok(Event::Apart));
+        }
         if let Some(text) = delta.content.filter(|text| !text.is_empty()) {
             self.told.push_back(Ok(Event::Text(text)));
         }
         for piece in delta.tool_calls.unwrap_or_default() {
             self.piece(piece)?;
         }
-        if choice.finish_reason.is_some_and(|reason| !reason.is_null()) {
+        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_null()) {
             self.answered = true;
+            self.cut = reason == "length";
             self.call();
         }
         Ok(())
@@ -333,6 +354,8 @@ struct Choice {
 #[derive(Default, Deserialize)]
 struct ChunkDelta {
     content: Option<String>,
+    reasoning_content: Option<Value>,
+    reasoning: Option<Value>,
     tool_calls: Option<Vec<CallPiece>>,
 }
 
@@ -412,6 +435,7 @@ mod tests {
 
     fn answered() -> Events {
         vec![
+            Ok(Event::Apart),
             text("Grü"),
             text("ße 👋"),
             call("a", "lamp", json!({"on": true})),

@@ -2,7 +2,10 @@
 //! The first byte is the size of the pieces.
 #![cfg_attr(fuzzing, no_main)]
 
-use caal::llm::stream::{ChatDecoder, ChatEvent, StreamError, ThinkFilter};
+use caal::llm::{
+    stream::{ChatDecoder, ChatEvent, StreamError},
+    thoughts::{End, Habit, ThinkFilter},
+};
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| run(bytes));
@@ -21,10 +24,10 @@ fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Events {
     events
 }
 
-fn said<'a>(pieces: impl IntoIterator<Item = &'a str>) -> String {
-    let mut filter = ThinkFilter::new();
+fn said<'a>(model: &str, pieces: impl IntoIterator<Item = &'a str>) -> String {
+    let mut filter = ThinkFilter::new(&Habit::of(model));
     let mut said: String = pieces.into_iter().map(|piece| filter.push(piece)).collect();
-    said.push_str(&filter.finish());
+    said.push_str(&filter.finish(End::Whole));
     said
 }
 
@@ -46,8 +49,10 @@ pub(crate) fn run(input: &[u8]) {
         .collect();
     let chars: Vec<char> = text.chars().collect();
     let pieces: Vec<String> = chars.chunks(size).map(|c| c.iter().collect()).collect();
-    assert_eq!(
-        said(pieces.iter().map(String::as_str)),
-        said([text.as_str()])
-    );
+    for model in ["m", "r1"] {
+        assert_eq!(
+            said(model, pieces.iter().map(String::as_str)),
+            said(model, [text.as_str()])
+        );
+    }
 }
