@@ -13,6 +13,7 @@ use crate::tools::spoken::{self, Word};
 pub(super) fn understand(words: &[Word], low: &[&str], now: Option<Now>) -> Option<Plan> {
     asked(low)
         .or_else(|| list(low))
+        .or_else(|| list_others(low))
         .or_else(|| cancel(low))
         .or_else(|| timer(low))
         .or_else(|| alarm(low, now))
@@ -56,6 +57,97 @@ fn asked(words: &[&str]) -> Option<Plan> {
         _ => return None,
     };
     Some(Plan::new("get_date_time", [("what", Value::from(what))]))
+}
+
+/// `alarm` and `reminder`, one of them or many.
+fn other_than_timer(word: &str) -> Option<(&'static str, bool)> {
+    match word {
+        "alarm" => Some(("alarm", false)),
+        "alarms" => Some(("alarm", true)),
+        "reminder" => Some(("reminder", false)),
+        "reminders" => Some(("reminder", true)),
+        _ => None,
+    }
+}
+
+/// Which alarms or reminders there are.
+fn list_others(words: &[&str]) -> Option<Plan> {
+    let (what, many) = match words {
+        ["list" | "show" | "check", "my" | "the", what]
+        | ["show" | "tell", "me", "my" | "the", what] => (what, None),
+        ["list" | "show", what] | ["list" | "show", "all", "my" | "the", what] => {
+            (what, Some(true))
+        }
+        ["what" | "which", what, "do", "i", "have"]
+        | ["what" | "which", what, "do", "i", "have", "set"]
+        | ["what" | "which", what, "are", "set" | "there" | "active"]
+        | ["what", "are", "my", what]
+        | ["do", "i", "have", "any", what]
+        | ["do", "i", "have", "any", what, "set"]
+        | ["are", "there", "any", what] => (what, Some(true)),
+        ["do", "i", "have", "an" | "a", what]
+        | ["do", "i", "have", "an" | "a", what, "set"]
+        | ["is", "there", "an" | "a", what]
+        | ["is", "my", what, "set"]
+        | ["when", "is", "my", what]
+        | ["what", "time", "is", "my", what]
+        | ["what", "time", "is", "my", what, "set", "for"]
+        | ["when", "does", "my", what, "go", "off"] => (what, Some(false)),
+        _ => return None,
+    };
+    let (kind, plural) = other_than_timer(what)?;
+    let fits = many.is_none_or(|many| many == plural);
+    fits.then(|| Plan::new("list_timers", [("kind", Value::from(kind))]))
+}
+
+/// Ends alarms or reminders; `words` stand behind "cancel".
+fn cancel_others(words: &[&str]) -> Option<Plan> {
+    let all = |kind: &str| {
+        let arguments = [("all", Value::from(true)), ("kind", Value::from(kind))];
+        Some(Plan::new("cancel_timer", arguments))
+    };
+    let one = |kind: &str, name: Option<String>| {
+        let plan = Plan::new("cancel_timer", [("kind", Value::from(kind))]);
+        Some(plan.with("name", name))
+    };
+    match words {
+        [what]
+        | ["the" | "my" | "that" | "this" | "all" | "every", what]
+        | ["all", "the" | "my", what]
+        | ["all", "of", "the" | "my", what] => {
+            let (kind, plural) = other_than_timer(what)?;
+            let every = matches!(words, ["every", _]);
+            match (plural, words.first()) {
+                (true, _) if !every => all(kind),
+                (false, _) if every => all(kind),
+                (false, Some(&"all")) | (true, _) => None,
+                (false, _) => one(kind, None),
+            }
+        }
+        [
+            "the" | "my",
+            what @ ("alarm" | "reminder"),
+            "for" | "at",
+            time @ ..,
+        ] => one(what, Some(said_time(time)?)),
+        [
+            "the" | "my",
+            what @ ("alarm" | "reminder"),
+            "to" | "called",
+            name @ ..,
+        ] => one(what, Some(named(name)?)),
+        ["the" | "my", name @ .., what @ ("alarm" | "reminder")] => {
+            one(what, Some(said_time(name).or_else(|| named(name))?))
+        }
+        _ => None,
+    }
+}
+
+/// "the seven thirty alarm" is called by its time. Which day it is on is not a name.
+fn said_time(words: &[&str]) -> Option<String> {
+    let day = |word: &&str| ["today", "tomorrow", "tonight"].contains(word);
+    let (_, used) = Moment::read(words)?;
+    (used == words.len() && !words.iter().any(day)).then(|| words.join(" "))
 }
 
 /// What is left, what is set.
@@ -133,7 +225,9 @@ fn cancel(words: &[&str]) -> Option<Plan> {
             "cancel_timer",
             [("name", Value::from(named(name)?))],
         )),
-        _ => None,
+        // What is turned off may as well be the house's alarm.
+        _ if words.first() == Some(&"turn") => None,
+        rest => cancel_others(rest),
     }
 }
 

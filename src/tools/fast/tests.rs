@@ -261,6 +261,68 @@ fn time_and_date_are_asked_for() {
 }
 
 #[test]
+fn alarms_and_reminders_are_listed_and_cancelled() {
+    let (alarms, reminders) = (json!({"kind": "alarm"}), json!({"kind": "reminder"}));
+    check(
+        "list_timers",
+        &[
+            ("What reminders do I have?", reminders.clone()),
+            ("Do I have any reminders?", reminders.clone()),
+            ("List my reminders.", reminders.clone()),
+            ("What alarms are set?", alarms.clone()),
+            ("Show me my alarms", alarms.clone()),
+            ("When is my alarm?", alarms.clone()),
+            ("What time is my alarm set for?", alarms.clone()),
+            ("Is there an alarm?", alarms.clone()),
+        ],
+    );
+    check(
+        "cancel_timer",
+        &[
+            ("Cancel my alarm.", alarms.clone()),
+            ("stop the alarm", alarms.clone()),
+            ("Delete that reminder, please.", reminders.clone()),
+            ("Cancel all alarms.", json!({"kind": "alarm", "all": true})),
+            (
+                "cancel all my reminders",
+                json!({"kind": "reminder", "all": true}),
+            ),
+            (
+                "Clear every reminder.",
+                json!({"kind": "reminder", "all": true}),
+            ),
+            (
+                "Cancel the 7:30 alarm.",
+                json!({"kind": "alarm", "name": "7:30"}),
+            ),
+            (
+                "cancel my alarm for seven thirty",
+                json!({"kind": "alarm", "name": "seven thirty"}),
+            ),
+            (
+                "cancel the dentist reminder",
+                json!({"kind": "reminder", "name": "dentist"}),
+            ),
+            (
+                "cancel the reminder to call mum",
+                json!({"kind": "reminder", "name": "call mum"}),
+            ),
+        ],
+    );
+    for other in [
+        "cancel all alarm",
+        "cancel every reminders",
+        "What alarm?",
+        "Cancel the alarm for tomorrow",
+        "cancel my alarm for seven tomorrow",
+        "Is there an alarms",
+        "cancel the alarm at the office",
+    ] {
+        assert_eq!(understand(other, Some(NOW)), None, "{other}");
+    }
+}
+
+#[test]
 fn timers_are_set_listed_and_cancelled() {
     check(
         "set_timer",
