@@ -234,6 +234,9 @@ struct Answering {
 impl Answering {
     async fn next(&mut self) -> Option<ChatPiece> {
         loop {
+            if self.forgotten.load(Ordering::Relaxed) {
+                return None; // nobody wants the rest
+            }
             return Some(match self.thoughts.next().await {
                 Some(Ok(Thought::Text(text))) => {
                     // Behind what a tool had said.

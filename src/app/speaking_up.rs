@@ -8,6 +8,7 @@ use tokio::{
     sync::{broadcast::error::RecvError, mpsc},
     time::{Instant, sleep, sleep_until},
 };
+use tracing::warn;
 
 use crate::{
     pii::Pii,
@@ -30,6 +31,8 @@ pub async fn speak_up(mut due: mpsc::Receiver<Due>, desk: Desk, timers: Timers, 
     let mut news = turns.news();
     let mut waiting: Option<Due> = None;
     let mut not_before = Instant::now();
+    // Whose waiting is in the log.
+    let mut told = None;
     loop {
         tokio::select! {
             next = due.recv(), if waiting.is_none() => match next {
@@ -54,8 +57,17 @@ pub async fn speak_up(mut due: mpsc::Receiver<Due>, desk: Desk, timers: Timers, 
         if let Some(due) = waiting.take() {
             sleep_until(not_before).await;
             waiting = announce(due, &desk);
-            if waiting.is_none() {
-                not_before = Instant::now() + GAP;
+            match &waiting {
+                None => not_before = Instant::now() + GAP,
+                Some(due) if told != Some(due.id) && nobody(&desk) => {
+                    told = Some(due.id);
+                    warn!(
+                        number = due.id,
+                        kind = due.kind.name(),
+                        "nobody is in a room to hear what is due; it is said as soon as somebody comes"
+                    );
+                }
+                Some(_) => {}
             }
         }
     }
@@ -78,6 +90,11 @@ fn announce(due: Due, desk: &Desk) -> Option<Due> {
         // They have just gone, or have too much to do.
         Err(_) => Some(due),
     }
+}
+
+/// Whether all rooms are empty.
+fn nobody(desk: &Desk) -> bool {
+    desk.rooms().iter().all(|(_, status)| status.people == 0)
 }
 
 /// Of the rooms with people, `place`, else the first in which nobody is being answered. None where it has to

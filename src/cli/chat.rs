@@ -94,6 +94,8 @@ impl Talk {
         let mut buffer = Vec::new();
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|_| {
+                // What it had said stands on a line of its own.
+                let _ = say_all("\n");
                 Failure::remote("the server broke off; look at its log, and ask again")
             })?;
             buffer.extend_from_slice(&piece);

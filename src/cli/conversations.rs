@@ -108,7 +108,7 @@ async fn list(
         return Ok(());
     }
     say(format_args!(
-        "{:>5}  {:16}  {:>5}  {:20}  FIRST WORDS",
+        "{:>5}  {:16}  {:>5}  {:24}  FIRST WORDS",
         "ID", "LAST", "SAID", "ROOM"
     ))?;
     for Summary {
@@ -125,9 +125,9 @@ async fn list(
             room => room,
         };
         let (when, title) = (clock(updated_at), plain(&title.0));
-        let room: String = plain(room).chars().take(20).collect();
+        let room: String = plain(room).chars().take(24).collect();
         say(format_args!(
-            "{id:>5}  {when:16}  {messages:>5}  {room:20}  {title}"
+            "{id:>5}  {when:16}  {messages:>5}  {room:24}  {title}"
         ))?;
     }
     say("More of one: caal conversations show ID")

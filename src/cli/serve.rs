@@ -111,6 +111,9 @@ const FETCH_AGAIN: Duration = Duration::from_secs(60);
 /// How often it is looked whether models have come another way.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
+/// How long tasks may take to be dropped.
+const CUTTING: Duration = Duration::from_secs(1);
+
 /// A part of the server that runs until it is told to stop.
 enum Part {
     Http(std::io::Result<()>),
@@ -327,6 +330,12 @@ pub(super) async fn run(
         () = drained => {}
         () = signals.next() => {}
         () = tokio::time::sleep(grace) => {}
+    }
+    // Whatever still goes on is cut: what it has said by now is on its way to the disk then.
+    tasks.abort_all();
+    let cut = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(CUTTING, cut).await.is_err() {
+        warn!("something does not end when it is cut");
     }
     panel.turns.close().await;
     if let Some(app) = &putting_away {

@@ -21,7 +21,7 @@ impl Server {
         Ok(Self {
             client: client.map_err(|e| Failure::internal(format!("no HTTP client: {e}")))?,
             url: match url {
-                Some(url) => url.trim_end_matches('/').to_owned(),
+                Some(url) => with_scheme(url.trim_end_matches('/')),
                 None => format!("http://127.0.0.1:{}", settings.http_port),
             },
             key: settings.api_key.as_ref().map(|key| key.0.clone()),
@@ -53,6 +53,14 @@ impl Server {
             status if status.is_success() => Ok(response),
             status => Err(refusal(status, &response.json().await.unwrap_or_default())),
         }
+    }
+}
+
+/// `127.0.0.1:8889` is meant as an address, too.
+fn with_scheme(url: &str) -> String {
+    match url.contains("://") {
+        true => url.to_owned(),
+        false => format!("http://{url}"),
     }
 }
 
@@ -97,6 +105,12 @@ mod tests {
         assert_eq!(told.to_string(), "there is no such timer");
         let other = refusal(StatusCode::NOT_FOUND, &json!({"detail": "Not Found"}));
         assert!(other.to_string().contains("--server"), "{other}");
+    }
+
+    #[test]
+    fn an_address_may_lack_its_http() {
+        assert_eq!(with_scheme("127.0.0.1:8889"), "http://127.0.0.1:8889");
+        assert_eq!(with_scheme("https://caal.lan"), "https://caal.lan");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `caal timers`: timers, alarms and reminders of the running server. Over its HTTP API: the server has them in
 //! its hands while it runs, and without it none speaks up.
 
+use jiff::{Timestamp, tz::TimeZone};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use crate::settings::Settings;
 /// Arguments of `caal timers`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  caal timers                    what is to come, with its number and the time left\n  caal timers cancel 3           end the one with this number\n\nTo set one: caal chat \"set a timer for five minutes\""
+    after_help = "Examples:\n  caal timers                    what is to come, with its number and the time left (\"rings\": it is\n                                 being said; \"waits\": it is due, and nobody is in a room to hear it)\n  caal timers cancel 3           end the one with this number\n\nTo set one: caal chat \"set a timer for five minutes\""
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -57,8 +58,9 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
             if timers.is_empty() {
                 say("There are no timers, alarms or reminders.")?;
             }
+            let zone = TimeZone::system();
             for timer in timers {
-                say(line(timer))?;
+                say(line(timer, &zone))?;
             }
         }
         Command::Cancel { id } => {
@@ -70,16 +72,27 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<ExitCode, Fail
     Ok(ExitCode::SUCCESS)
 }
 
-/// `3  timer     0:04:10  pasta`
-fn line(timer: &Value) -> String {
+/// `3  timer     0:04:10  pasta`, `4  alarm     8:10:00  Wed 07:30`; `waits` is due, and nobody is in a room to
+/// hear it.
+fn line(timer: &Value, zone: &TimeZone) -> String {
     let text = |name: &str| timer.get(name).and_then(Value::as_str).unwrap_or_default();
     let number = |name: &str| timer.get(name).and_then(Value::as_i64).unwrap_or(0);
     let left = number("seconds_left");
     let left = match timer.get("ringing").and_then(Value::as_bool) {
         Some(true) => "rings".to_owned(),
+        // Nobody is in a room.
+        _ if left == 0 => "waits".to_owned(),
         _ => format!("{}:{:02}:{:02}", left / 3600, left / 60 % 60, left % 60),
     };
-    let words = [text("name"), text("text"), text("repeat")];
+    // An alarm is known by its time, on the clock of this terminal.
+    let due: Option<Timestamp> = text("due_at").parse().ok();
+    let by_clock = ["alarm", "reminder"].contains(&text("kind"));
+    let clock = due.filter(|_| by_clock).map(|due| {
+        let due = due.to_zoned(zone.clone());
+        due.strftime("%a %H:%M").to_string()
+    });
+    let clock = clock.as_deref().unwrap_or_default();
+    let words = [clock, text("name"), text("text"), text("repeat")];
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
     let words = printable(&words.join(", ")).replace('\n', " ");
     let line = format!(
@@ -99,8 +112,21 @@ mod tests {
     #[test]
     fn a_line_says_number_kind_what_is_left_and_the_name() {
         let timer = json!({"id": 3, "kind": "timer", "seconds_left": 250, "name": "pas\u{1b}ta", "ringing": false});
-        assert_eq!(line(&timer), "   3  timer        0:04:10  pas ta");
+        assert_eq!(
+            line(&timer, &TimeZone::UTC),
+            "   3  timer        0:04:10  pas ta"
+        );
         let alarm = json!({"id": 12, "kind": "alarm", "ringing": true, "repeat": "daily"});
-        assert_eq!(line(&alarm), "  12  alarm          rings  daily");
+        assert_eq!(
+            line(&alarm, &TimeZone::UTC),
+            "  12  alarm          rings  daily"
+        );
+        let alarm = json!({"id": 4, "kind": "alarm", "seconds_left": 29400, "due_at": "2026-11-25T07:30:00Z"});
+        assert_eq!(
+            line(&alarm, &TimeZone::UTC),
+            "   4  alarm        8:10:00  Wed 07:30"
+        );
+        let due = json!({"id": 5, "kind": "timer", "seconds_left": 0, "ringing": false});
+        assert_eq!(line(&due, &TimeZone::UTC), "   5  timer          waits");
     }
 }

@@ -341,6 +341,11 @@ impl Thinking {
                     let text = last.take().unwrap_or_else(|| "Done.".to_owned());
                     self.say(&text, true).await?;
                 }
+                if round == 0 && wrote.text.trim().is_empty() {
+                    // Or it thought until there was no room left. Silence would be taken for deafness.
+                    warn!("the language model's answer is empty");
+                    self.say("Sorry, I have no answer to that.", false).await?;
+                }
                 return Ok(());
             }
             if round == self.question.rules.rounds {

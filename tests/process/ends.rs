@@ -364,3 +364,66 @@ fn a_server_whose_livekit_server_is_not_there_is_not_ready_and_says_why() {
     assert!(get(&address, "/health").starts_with("HTTP/1.1 200"));
     drains(server);
 }
+
+/// The history is told of an answer when it is over; one that is cut by the end of the server is over, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_answer_had_said_when_the_server_was_stopped_is_kept() {
+    use crate::llm::{
+        openai::{completion, sse},
+        scripted::{Scripted, Step, response},
+    };
+    let begun = "data: {\"choices\":[{\"delta\":{\"content\":\"Once upon a time.\"}}]}\n\n";
+    let model = Scripted::with(move |seen| match &seen.body {
+        serde_json::Value::Null => {
+            response("200 OK", "application/json", &[br#"{"data":[{"id":"m"}]}"#])
+        }
+        body if body["max_tokens"] == 1 => sse(&[completion(&["So."]).as_bytes()]),
+        _ => {
+            let mut steps = sse(&[begun.as_bytes()]);
+            steps.pop(); // which says that it is over
+            steps.push(Step::Hang);
+            steps
+        }
+    })
+    .await;
+    let told = tokio::task::spawn_blocking(move || {
+        let mut server = server(
+            &[],
+            &[
+                ("LLM_PROVIDER", "openai_compatible"),
+                ("OPENAI_BASE_URL", &model.url()),
+                ("OPENAI_MODEL", "m"),
+            ],
+        );
+        let address = address(&mut server).expect("ready");
+        let mut stream = std::net::TcpStream::connect(&address).expect("connects");
+        let body = r#"{"text":"Tell me a long story.","stream":true}"#;
+        write!(
+            stream,
+            "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("sends");
+        let lines = BufReader::new(stream).lines().map_while(Result::ok);
+        let mut lines = lines.skip_while(|line| !line.contains("Once upon"));
+        assert!(lines.next().is_some(), "it begins");
+        // The folder outlives the process.
+        let home = std::mem::replace(&mut server.1, tempfile::tempdir().expect("a folder"));
+        drains(server);
+        let command = |arguments: &[&str]| {
+            let output = Command::new(env!("CARGO_BIN_EXE_caal"))
+                .args(arguments)
+                .env_clear()
+                .env("CAAL_HOME", home.path())
+                .output()
+                .expect("the binary runs");
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        command(&["conversations", "show", "1"])
+    });
+    let told = told.await.expect("no panic");
+    for words in ["Tell me a long story", "Once upon a time"] {
+        assert!(told.contains(words), "{told}");
+    }
+}

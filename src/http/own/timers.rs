@@ -76,7 +76,11 @@ async fn list(state: State) -> Result<Response, Problem> {
 
 async fn cancel(state: State, mut request: Request) -> Result<Response, Problem> {
     let id = request.extract_parts::<Path<i64>>().await;
-    let unknown = || Problem::not_found("there is no such timer; see GET /api/timers");
+    let unknown = || {
+        Problem::not_found(
+            "there is no timer, alarm or reminder with this number; GET /api/timers and the command caal timers list them",
+        )
+    };
     let Path(id) = id.map_err(|_| unknown())?;
     let timers = state.panel.timers.as_ref().ok_or_else(unknown)?;
     match timers.cancel(&[id]).await {
