@@ -74,7 +74,12 @@ fn other_than_timer(word: &str) -> Option<(&'static str, bool)> {
 fn list_others(words: &[&str]) -> Option<Plan> {
     let (what, many) = match words {
         ["list" | "show" | "check", "my" | "the", what]
-        | ["show" | "tell", "me", "my" | "the", what] => (what, None),
+        | ["show" | "tell", "me", "my" | "the", what]
+            // One alarm that is checked may be the house's.
+            if *what != "alarm" =>
+        {
+            (what, None)
+        }
         ["list" | "show", what] | ["list" | "show", "all", "my" | "the", what] => {
             (what, Some(true))
         }
@@ -87,8 +92,6 @@ fn list_others(words: &[&str]) -> Option<Plan> {
         | ["are", "there", "any", what] => (what, Some(true)),
         ["do", "i", "have", "an" | "a", what]
         | ["do", "i", "have", "an" | "a", what, "set"]
-        | ["is", "there", "an" | "a", what]
-        | ["is", "my", what, "set"]
         | ["when", "is", "my", what]
         | ["what", "time", "is", "my", what]
         | ["what", "time", "is", "my", what, "set", "for"]
@@ -136,6 +139,7 @@ fn cancel_others(words: &[&str]) -> Option<Plan> {
             "to" | "called",
             name @ ..,
         ] => one(what, Some(named(name)?)),
+        ["the" | "my", name @ .., "alarm"] if of_the_house(name) => None,
         ["the" | "my", name @ .., what @ ("alarm" | "reminder")] => {
             one(what, Some(said_time(name).or_else(|| named(name))?))
         }
@@ -145,9 +149,17 @@ fn cancel_others(words: &[&str]) -> Option<Plan> {
 
 /// "the seven thirty alarm" is called by its time. Which day it is on is not a name.
 fn said_time(words: &[&str]) -> Option<String> {
-    let day = |word: &&str| ["today", "tomorrow", "tonight"].contains(word);
-    let (_, used) = Moment::read(words)?;
-    (used == words.len() && !words.iter().any(day)).then(|| words.join(" "))
+    let (moment, used) = Moment::read(words)?;
+    moment.time().filter(|_| used == words.len())
+}
+
+/// Whether `name` calls something that is no alarm of a clock.
+fn of_the_house(name: &[&str]) -> bool {
+    let house = [
+        "house", "home", "burglar", "intruder", "smoke", "fire", "gas", "carbon", "monoxide", "co",
+        "water", "flood", "leak", "security", "door", "window", "motion", "garage", "car", "panic",
+    ];
+    name.iter().any(|word| house.contains(word))
 }
 
 /// What is left, what is set.
@@ -205,6 +217,7 @@ fn cancel(words: &[&str]) -> Option<Plan> {
             rest @ ..,
         ] => rest,
         ["turn", "off", rest @ ..] => rest,
+        ["turn", rest @ .., "off"] if rest.last() == Some(&"alarm") => rest,
         _ => return None,
     };
     match rest {
@@ -225,7 +238,17 @@ fn cancel(words: &[&str]) -> Option<Plan> {
             "cancel_timer",
             [("name", Value::from(named(name)?))],
         )),
-        // What is turned off may as well be the house's alarm.
+        // What is stopped may as well be the siren of the house.
+        [
+            "the" | "my" | "that" | "this",
+            what @ ("alarm" | "reminder"),
+        ]
+        | [what @ ("alarm" | "reminder")]
+            if matches!(words.first(), Some(&("stop" | "end" | "clear" | "turn"))) =>
+        {
+            let arguments = [("kind", Value::from(*what)), ("ringing", Value::from(true))];
+            Some(Plan::new("cancel_timer", arguments))
+        }
         _ if words.first() == Some(&"turn") => None,
         rest => cancel_others(rest),
     }

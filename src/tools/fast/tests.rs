@@ -263,6 +263,7 @@ fn time_and_date_are_asked_for() {
 #[test]
 fn alarms_and_reminders_are_listed_and_cancelled() {
     let (alarms, reminders) = (json!({"kind": "alarm"}), json!({"kind": "reminder"}));
+    let ringing = json!({"kind": "alarm", "ringing": true});
     check(
         "list_timers",
         &[
@@ -273,14 +274,16 @@ fn alarms_and_reminders_are_listed_and_cancelled() {
             ("Show me my alarms", alarms.clone()),
             ("When is my alarm?", alarms.clone()),
             ("What time is my alarm set for?", alarms.clone()),
-            ("Is there an alarm?", alarms.clone()),
+            ("Do I have an alarm set?", alarms.clone()),
         ],
     );
     check(
         "cancel_timer",
         &[
             ("Cancel my alarm.", alarms.clone()),
-            ("stop the alarm", alarms.clone()),
+            ("stop the alarm", ringing.clone()),
+            ("Turn off the alarm.", ringing.clone()),
+            ("turn that alarm off", ringing.clone()),
             ("Delete that reminder, please.", reminders.clone()),
             ("Cancel all alarms.", json!({"kind": "alarm", "all": true})),
             (
@@ -297,7 +300,15 @@ fn alarms_and_reminders_are_listed_and_cancelled() {
             ),
             (
                 "cancel my alarm for seven thirty",
-                json!({"kind": "alarm", "name": "seven thirty"}),
+                json!({"kind": "alarm", "name": "7:30"}),
+            ),
+            (
+                "cancel the half past seven alarm",
+                json!({"kind": "alarm", "name": "7:30"}),
+            ),
+            (
+                "cancel my alarm for six p.m.",
+                json!({"kind": "alarm", "name": "6:00 pm"}),
             ),
             (
                 "cancel the dentist reminder",
@@ -317,6 +328,11 @@ fn alarms_and_reminders_are_listed_and_cancelled() {
         "cancel my alarm for seven tomorrow",
         "Is there an alarms",
         "cancel the alarm at the office",
+        "Is there an alarm?",
+        "Is my alarm set?",
+        "check the alarm",
+        "stop the smoke alarm",
+        "Cancel the house alarm.",
     ] {
         assert_eq!(understand(other, Some(NOW)), None, "{other}");
     }
@@ -401,6 +417,7 @@ fn alarms_come_next_or_on_the_day_that_was_said() {
             ("Set an alarm for seven", json!({"time": "19:00"})),
             ("Wake me up at seven", json!({"time": "07:00"})),
             ("wake me at eleven", json!({"time": "11:00"})),
+            ("wake me up at six", json!({"time": "06:00"})),
             (
                 "wake me up at 7 tomorrow",
                 json!({"time": "07:00", "date": "2026-12-01"}),
@@ -434,6 +451,7 @@ fn alarms_come_next_or_on_the_day_that_was_said() {
     for doubtful in [
         "set an alarm for 1 pm today",      // has passed
         "wake me up tomorrow",              // when?
+        "wake me up at four",               // from a nap?
         "set an alarm for two tomorrow",    // in the night?
         "set an alarm for twelve at night", // of which day?
         "set an alarm for 25:00",

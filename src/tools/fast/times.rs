@@ -65,6 +65,14 @@ fn unit(word: &str) -> Option<f64> {
     })
 }
 
+/// Who wants to be woken within this many minutes may have lain down for a nap.
+const NAP: i32 = 180;
+
+/// Since midnight.
+fn minutes(hour: u8, minute: u8) -> i32 {
+    i32::from(hour) * 60 + i32::from(minute)
+}
+
 /// A moment as it was said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Moment {
@@ -107,6 +115,17 @@ impl Moment {
             used += more;
         }
         (used > 0 && moment.clock.is_some()).then_some((moment, used))
+    }
+
+    /// The time of day alone, as a name: `7:30`, `7:30 am`. `None` where a day was said.
+    pub(super) fn time(self) -> Option<String> {
+        let (hour, minute) = self.clock.filter(|_| self.ahead.is_none())?;
+        let half = match self.half {
+            None => "",
+            Some(false) => " am",
+            Some(true) => " pm",
+        };
+        Some(format!("{hour}:{minute:02}{half}"))
     }
 
     /// One more piece of it.
@@ -180,7 +199,15 @@ impl Moment {
         let Some(ahead) = self.ahead else {
             let hour = match (fixed, what, hour) {
                 (Some(hour), ..) => hour,
-                (None, For::Waking, 4..=11) => hour,
+                (None, For::Waking, 4..=11) => {
+                    // The end of a nap, or tomorrow morning?
+                    let ahead =
+                        now.map(|now| minutes(hour + 12, minute) - minutes(now.hour, now.minute));
+                    if ahead.is_some_and(|ahead| (1..=NAP).contains(&ahead)) {
+                        return None;
+                    }
+                    hour
+                }
                 (None, ..) => {
                     let now = now?;
                     let passed = |hour: u8| (hour, minute) <= (now.hour, now.minute);

@@ -27,6 +27,9 @@ const AGAIN: SignedDuration = SignedDuration::from_secs(60);
 /// From here on it is said when it was due.
 pub(super) const LATE: Duration = Duration::from_secs(5 * 60);
 
+/// Somebody who stops what has just rung means that, and nothing that is still to come.
+const JUST: SignedDuration = SignedDuration::from_secs(90);
+
 /// How many there may be at once.
 pub(super) const MOST: usize = 100;
 
@@ -165,6 +168,8 @@ pub(super) struct Book {
     /// In the order of setting.
     entries: Vec<(Entry, Ringing)>,
     last_id: i64,
+    /// What rang and is over, and since when; the last few.
+    over: Vec<(Entry, Timestamp)>,
 }
 
 impl Book {
@@ -174,6 +179,7 @@ impl Book {
         Self {
             entries: entries.map(|entry| (entry, Ringing::default())).collect(),
             last_id,
+            over: Vec::new(),
         }
     }
 
@@ -193,6 +199,26 @@ impl Book {
         let before = self.entries.len();
         self.entries.retain(|(entry, _)| entry.id != id);
         self.entries.len() < before
+    }
+
+    /// What rang is over at `now`, though nobody has cancelled it.
+    fn end(&mut self, id: i64, now: Timestamp) {
+        self.over.retain(|(_, since)| is_just(*since, now));
+        if let Some((entry, _)) = self.find(id).cloned() {
+            self.over.push((entry, now));
+            self.remove(id);
+        }
+    }
+
+    /// What rang last, and is over since a moment ago; and since when.
+    pub(super) fn just_over(
+        &self,
+        kind: Option<Kind>,
+        now: Timestamp,
+    ) -> Option<(Entry, Timestamp)> {
+        let of_kind = |entry: &Entry| kind.is_none_or(|kind| kind == entry.kind);
+        let just = |(entry, since): &&(Entry, Timestamp)| of_kind(entry) && is_just(*since, now);
+        self.over.iter().rev().find(just).cloned()
     }
 
     /// What was spoken once and may be spoken again.
@@ -283,7 +309,7 @@ impl Book {
                 })
             });
         if over {
-            self.remove(id);
+            self.end(id, at);
             change.fired = None;
             change.gone.push(id);
         }
@@ -305,7 +331,9 @@ impl Book {
         };
         let over = self.entries.iter().filter(|(_, ringing)| heard(ringing));
         let gone: Vec<i64> = over.map(|(entry, _)| entry.id).collect();
-        self.entries.retain(|(entry, _)| !gone.contains(&entry.id));
+        for id in &gone {
+            self.end(*id, at);
+        }
         Change {
             gone,
             ..Change::default()
@@ -327,6 +355,10 @@ impl Book {
         }
         change
     }
+}
+
+fn is_just(since: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(since) <= JUST
 }
 
 /// Whether something due at `due` is spoken of late at `now`.

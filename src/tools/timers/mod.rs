@@ -118,6 +118,12 @@ impl Timers {
         self.0.inner.held().book.ringing()
     }
 
+    /// What was spoken last and is over since a moment ago, and since when.
+    fn just_over(&self, kind: Option<Kind>) -> Option<(Entry, Timestamp)> {
+        let now = self.now().timestamp();
+        self.0.inner.held().book.just_over(kind, now)
+    }
+
     /// What time it is for them.
     pub fn now(&self) -> Zoned {
         (self.0.inner.clock)()

@@ -1,7 +1,7 @@
 //! Which timer, alarm or reminder somebody means. Pure. Names are compared loosely, because a speech recogniser
 //! heard them; numbers are not: a ten minute timer is no fifteen minute timer.
 
-use jiff::Zoned;
+use jiff::{Zoned, civil::Time};
 
 use super::{
     book::{Entry, Kind},
@@ -66,14 +66,41 @@ impl Hint {
         if self.is_bare() {
             return 1.0;
         }
-        let names = names(entry, now);
+        let due = entry.due.to_zoned(now.time_zone().clone());
+        if entry.kind != Kind::Timer && is_at(&self.words, due.time()) {
+            return 1.0;
+        }
+        let names = names(entry);
         let scores = names.iter().map(|name| alike(&self.words, name));
         scores.fold(0.0, f64::max)
     }
 }
 
-/// What `entry` may be called by, as tokens.
-fn names(entry: &Entry, now: &Zoned) -> Vec<Vec<String>> {
+/// Whether `words` are the time of day `time`, as tokens: `7 30`, `7 30 pm`; a bare hour is its beginning.
+fn is_at(words: &[String], time: Time) -> bool {
+    let (mut figures, mut pm) = (Vec::new(), None);
+    for word in words {
+        match (word.as_str(), word.parse::<i8>()) {
+            (_, Ok(figure)) => figures.push(figure),
+            ("am" | "morning", _) => pm = Some(false),
+            ("pm" | "afternoon" | "evening", _) => pm = Some(true),
+            ("oclock" | "clock" | "o" | "oh" | "in", _) => {}
+            _ => return false,
+        }
+    }
+    let (hour, minute) = match figures[..] {
+        [hour] => (hour, 0),
+        [hour, minute] => (hour, minute),
+        _ => return false,
+    };
+    let either = hour <= 12 && hour % 12 == time.hour() % 12;
+    time.minute() == minute
+        && (time.hour() == hour || either)
+        && pm.is_none_or(|pm| pm == (time.hour() >= 12))
+}
+
+/// What else `entry` may be called by, as tokens.
+fn names(entry: &Entry) -> Vec<Vec<String>> {
     let mut names = Vec::new();
     let mut add = |text: &str| names.push(tokens(text));
     for text in [&entry.name, &entry.text].into_iter().flatten() {
@@ -88,18 +115,6 @@ fn names(entry: &Entry, now: &Zoned) -> Vec<Vec<String>> {
             1800 => add("half hour"),
             5400 => add("hour half"),
             _ => {}
-        }
-    }
-    if entry.kind != Kind::Timer {
-        let due = entry.due.to_zoned(now.time_zone().clone());
-        let (hour, minute) = (due.hour(), due.minute());
-        let twelve = if hour % 12 == 0 { 12 } else { hour % 12 };
-        let half = if hour < 12 { "am" } else { "pm" };
-        add(&words::clock(due.time()));
-        add(&format!("{hour} {minute:02} {half}"));
-        add(&format!("{twelve} {minute:02} {half}"));
-        if minute == 0 {
-            add(&format!("{twelve} {half}"));
         }
     }
     names
@@ -240,7 +255,25 @@ mod tests {
         assert_eq!(meant("7:30 alarm"), [5]);
         assert_eq!(meant("seven thirty"), [5]);
         assert_eq!(meant("7:30 am"), [5]);
-        assert_eq!(meant("8:30"), Vec::<i64>::new());
+        assert_eq!(meant("7:30 in the morning"), [5]);
+        for other in [
+            "8:30", "7", "seven", "30", "7:30 pm", "19:30", "30 7", "7:30 30",
+        ] {
+            assert_eq!(meant(other), Vec::<i64>::new(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_bare_hour_is_its_beginning_and_may_be_of_either_half_of_the_day() {
+        let at = |hour, minute| Time::constant(hour, minute, 0, 0);
+        let is_at = |text: &str, time| is_at(&Hint::of(text).words, time);
+        assert!(is_at("seven", at(7, 0)) && is_at("seven", at(19, 0)));
+        assert!(is_at("7:00", at(7, 0)) && is_at("7 o'clock", at(7, 0)));
+        assert!(is_at("12:00", at(0, 0)) && is_at("12:00 pm", at(12, 0)));
+        assert!(is_at("seven twenty-five pm", at(19, 25)) && is_at("seven oh five", at(7, 5)));
+        assert!(!is_at("ten", at(8, 10)) && !is_at("ten", at(10, 30)));
+        assert!(!is_at("10:00", at(0, 10)) && !is_at("7 am", at(19, 0)));
+        assert!(!is_at("19:00", at(7, 0)) && !is_at("", at(0, 0)));
     }
 
     #[test]

@@ -177,6 +177,28 @@ pub(super) fn cancelled(entries: &[Entry], ringing: &[Entry], now: &Zoned) -> St
     }
 }
 
+/// It rang and is off, before anybody asked for it; `others` of its kind are still to come.
+pub(super) fn over(one: &Entry, others: &[Entry], now: &Zoned) -> String {
+    let kind = one.kind.name();
+    match others {
+        [] => format!("The {kind} is off already."),
+        _ => format!("That {kind} is off already. {}", say_more(others, now)),
+    }
+}
+
+fn say_more(others: &[Entry], now: &Zoned) -> String {
+    match others {
+        [one] => format!(
+            "The {} is still to come; to cancel it, say which.",
+            name(one, now)
+        ),
+        all => format!(
+            "There are {} to come; to cancel one, say which.",
+            counts(all)
+        ),
+    }
+}
+
 /// Which of these is meant?
 pub(super) fn which(entries: &[Entry], now: &Zoned) -> String {
     if entries.len() > LISTED {

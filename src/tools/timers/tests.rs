@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::time::{Instant, advance, timeout};
 
-use super::*;
+use super::{book::RINGS, *};
 use crate::tools::Caller;
 
 /// A wall clock that begins at `start` and goes with tokio's; a zone and a jump can be put in.
@@ -74,6 +74,17 @@ impl Kitchen {
             }
             Err(error) => format!("refused: {error}"),
         }
+    }
+
+    /// Why a call was refused.
+    async fn refused(&self, tool: &str, arguments: Value) -> String {
+        let tools = self.timers.tools();
+        let tool = tools.iter().find(|one| one.spec().name == tool).unwrap();
+        let caller = Caller {
+            place: "kitchen".to_owned(),
+        };
+        let arguments = arguments.as_object().unwrap().clone();
+        tool.call(arguments, &caller).await.unwrap_err().to_string()
     }
 
     /// The next that is due, at whatever time that is.
@@ -169,6 +180,41 @@ async fn a_timer_rings_on_until_somebody_reacts() {
         .await;
     kitchen.silence(600).await;
     assert_eq!(kitchen.timers.all(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_what_has_just_rung_does_not_lose_tomorrows_alarm() {
+    let mut kitchen = Kitchen::at(EVENING).await;
+    let daily = json!({"time": "20:30", "repeat": "daily"});
+    kitchen.call("set_alarm", daily).await;
+    for _ in 0..RINGS {
+        kitchen.next().await.spoken("den");
+    }
+    while !kitchen.timers.ringing().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let stop = json!({"kind": "alarm", "ringing": true});
+    assert_eq!(
+        kitchen.call("cancel_timer", stop.clone()).await,
+        "That alarm is off already. The alarm at 8:30 PM every day is still to come; to cancel it, say which."
+    );
+    let cancel = json!({"kind": "alarm"});
+    let again = kitchen.call("cancel_timer", cancel.clone()).await;
+    assert!(again.starts_with("That alarm is off already."), "{again}");
+    assert_eq!(kitchen.timers.all().len(), 1);
+    // What is set now is meant, and so is what is asked for later.
+    advance(Duration::from_secs(1)).await;
+    kitchen.call("set_alarm", json!({"time": "23:00"})).await;
+    let which = kitchen.call("cancel_timer", cancel.clone()).await;
+    assert!(which.starts_with("Which one do you mean"), "{which}");
+    kitchen.call("cancel_timer", json!({"name": "11 pm"})).await;
+    advance(Duration::from_secs(91)).await;
+    let nothing = kitchen.refused("cancel_timer", stop).await;
+    assert_eq!(nothing, "Nothing rings.");
+    assert_eq!(
+        kitchen.call("cancel_timer", cancel).await,
+        "The alarm at 8:30 PM every day is cancelled."
+    );
 }
 
 #[tokio::test(start_paused = true)]

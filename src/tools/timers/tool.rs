@@ -257,7 +257,22 @@ fn list(timers: &Timers, arguments: &Map<String, Value>) -> String {
 async fn cancel(timers: &Timers, arguments: &Map<String, Value>) -> Result<String, ToolError> {
     let (now, all, ringing) = (timers.now(), timers.all(), timers.ringing());
     let (kind, hint, shown) = asked(arguments);
-    let every = arguments.get("all").and_then(Value::as_bool) == Some(true);
+    let is = |name: &str| arguments.get(name).and_then(Value::as_bool) == Some(true);
+    // The fast path's alone: what stops may as well be the siren of the house.
+    let (every, only_ringing) = (is("all"), is("ringing"));
+    if hint.is_none() && !every && of_kind(&ringing, kind).is_empty() {
+        // Who stops what has just rung does not mean tomorrow's alarm.
+        if let Some((one, since)) = timers.just_over(kind) {
+            let others = of_kind(&all, Some(one.kind));
+            // What was set since is meant.
+            if others.iter().all(|other| other.created <= since) {
+                return Ok(say::over(&one, &others, &now));
+            }
+        }
+        if only_ringing {
+            return Err(ToolError::Refused("Nothing rings.".to_owned()));
+        }
+    }
     let chosen = match &hint {
         Some(hint) => match hint.find(&all, &now) {
             several if several.len() > 1 && !every => return Ok(say::which(&several, &now)),
