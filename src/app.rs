@@ -13,6 +13,7 @@ mod speaking_up;
 pub mod tools;
 mod trial;
 
+use answering::llm_for_long;
 pub use answering::{Answers, Chosen, llm, who_answers};
 pub use following::Place;
 pub use house::{OurHouse, house};
@@ -145,7 +146,7 @@ impl App {
         let (stt, tts, llm) = futures_util::join!(
             telling(progress, "stt", stt),
             telling(progress, "tts", tts),
-            telling(progress, "llm", llm(&settings)),
+            telling(progress, "llm", llm_for_long(&settings)),
         );
         let Chosen {
             llm,

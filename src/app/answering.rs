@@ -8,6 +8,7 @@ use std::{
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::sync::watch;
+use tracing::warn;
 
 use super::{Store, system_prompt};
 #[cfg(feature = "embedded-llm")]
@@ -50,6 +51,8 @@ pub struct Answers {
     pub ollama: bool,
     /// How it is with the embedded model.
     pub embedded: Embedded,
+    /// The server that is set, and no other, is to answer, and it does not at the moment.
+    down: Option<Answering>,
 }
 
 impl Answers {
@@ -117,6 +120,7 @@ pub async fn who_answers(settings: &Settings) -> Answers {
             model: String::new(),
             ollama: false,
             embedded,
+            down: None,
         };
     }
     if let Some(server) = server(settings) {
@@ -129,6 +133,7 @@ pub async fn who_answers(settings: &Settings) -> Answers {
         };
         return Answers {
             choice: choose_server(&probe, service.name(), service.model(), &model),
+            down: is_down(&probe).then_some(Answering::Server),
             model,
             ollama: false,
             embedded,
@@ -147,7 +152,14 @@ pub async fn who_answers(settings: &Settings) -> Answers {
         model,
         ollama: probe.is_ok(),
         embedded,
+        down: (settings.llm_provider == LlmProvider::Ollama && is_down(&probe))
+            .then_some(Answering::Ollama),
     }
+}
+
+/// Nobody is there, or whoever is there is not well.
+fn is_down<T>(probe: &Result<T, LlmError>) -> bool {
+    matches!(probe, Err(LlmError::Remote { .. }))
 }
 
 /// Who answers, built. Where it is Ollama, and the provider is `auto`, the embedded model stands behind
@@ -157,12 +169,36 @@ pub async fn who_answers(settings: &Settings) -> Answers {
 ///
 /// When nobody can answer.
 pub async fn llm(settings: &Settings) -> Result<Chosen, Failure> {
+    built(settings, who_answers(settings).await).await
+}
+
+/// The same, where a server that is set and is not there may come yet: it was not there when the house lost its
+/// power, either. Until it is, each question is told so, and all that needs no model goes on.
+///
+/// # Errors
+///
+/// When nobody can answer, now or later.
+pub(super) async fn llm_for_long(settings: &Settings) -> Result<Chosen, Failure> {
+    let mut answers = who_answers(settings).await;
+    if let Some(down) = answers.down
+        && !answers.model.is_empty()
+    {
+        warn!(
+            "{} Until then questions that need it are told so",
+            answers.choice.sentence
+        );
+        answers.choice.answering = down;
+    }
+    built(settings, answers).await
+}
+
+async fn built(settings: &Settings, answers: Answers) -> Result<Chosen, Failure> {
     let Answers {
         choice,
         model,
         embedded,
         ..
-    } = who_answers(settings).await;
+    } = answers;
     let file = embedded_file(settings);
     match choice.answering {
         Answering::Ollama => {

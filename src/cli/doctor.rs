@@ -258,6 +258,7 @@ async fn language_model(settings: &Settings) -> Check {
         model,
         ollama,
         embedded,
+        ..
     } = app::who_answers(settings).await;
     let named = &settings.embedded_model;
     let store = Store::new(&settings.models_dir);

@@ -621,16 +621,32 @@ fn refuses(what: &str) -> bool {
 /// Whether it says so.
 fn names_pictures(what: &str) -> bool {
     let what = what.to_lowercase();
-    [
+    let any = |words: &[&str]| words.iter().any(|word| what.contains(word));
+    let pictures = any(&[
         "image",
         "vision",
         "multimodal",
         "multi-modal",
         "content type",
         "must be a string",
-    ]
-    .iter()
-    .any(|words| what.contains(words))
+    ]);
+    // What is wrong with this one picture may be right with the next.
+    let this_one = any(&[
+        "decod",
+        "too large",
+        "too big",
+        "too many",
+        "exceed",
+        "corrupt",
+        "download",
+        "fetch",
+        "format",
+        "dimension",
+        "resolution",
+        "failed to load",
+        "failed to process",
+    ]);
+    pictures && !this_one
 }
 
 /// An answer on its way.

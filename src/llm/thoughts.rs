@@ -49,8 +49,8 @@ pub enum End {
 /// `<thinking>`), however the stream cut the tags, and white space before the first word. A block
 /// that is never closed is thinking to the end.
 ///
-/// A closing tag alone is dropped, and says that this model's answers begin within a thought: what came
-/// before it was said already, of the answers after it nothing is before such a tag. One of them without
+/// A closing tag alone, with words behind it, is dropped, and says that this model's answers begin within a thought:
+/// what came before it was said already, of the answers after it nothing is before such a tag. One of them without
 /// any tag is said as a whole when it ends, and the habit is forgotten.
 #[derive(Debug)]
 pub struct ThinkFilter {
@@ -60,8 +60,10 @@ pub struct ThinkFilter {
     /// What an answer without an opening tag began with, by habit, until a tag says what it was.
     begun: Option<String>,
     thinking: bool,
-    /// A tag has opened.
-    opened: bool,
+    /// There was a tag.
+    tagged: bool,
+    /// What stood before a closing tag alone: the answer itself, where nothing follows.
+    alone: Option<String>,
     spoke: bool,
 }
 
@@ -80,7 +82,8 @@ impl ThinkFilter {
             held: String::new(),
             begun: habit.begins().then(String::new),
             thinking: false,
-            opened: false,
+            tagged: false,
+            alone: None,
             spoke: false,
         }
     }
@@ -132,6 +135,12 @@ impl ThinkFilter {
                 self.habit.learn(false);
                 self.say(&begun, &mut said);
             }
+            (None, End::Whole) if !self.thinking => {
+                if let Some(answer) = self.alone.take() {
+                    self.habit.learn(false);
+                    self.say(&answer, &mut said);
+                }
+            }
             // A thought that led to a call or took all the room.
             _ => {}
         }
@@ -145,11 +154,11 @@ impl ThinkFilter {
                 self.habit.learn(false);
                 self.say(&begun, said);
             }
-            (Some(_), false) => {}
-            (None, false) if !self.opened => self.habit.learn(true),
+            (Some(begun), false) => self.alone = Some(begun),
+            (None, false) if !self.tagged => self.alone = Some(String::new()),
             (None, _) => {}
         }
-        self.opened = true;
+        self.tagged = true;
         self.thinking = opens;
     }
 
@@ -165,6 +174,9 @@ impl ThinkFilter {
                 self.thinking = true;
             }
             return;
+        }
+        if !text.trim().is_empty() && self.alone.take().is_some() {
+            self.habit.learn(true);
         }
         let text = if self.spoke { text } else { text.trim_start() };
         self.spoke |= !text.is_empty();
@@ -218,6 +230,13 @@ mod tests {
             of_habit(&habit, chars.iter().map(String::as_str), end)
         };
         // Nobody could know.
+        assert_eq!(said("Hm.</think>Yes.", End::Whole), "Hm.Yes.");
+        assert!(habit.begins());
+        // A tag at the end closes nothing.
+        assert_eq!(said("It is nine.</think>\n", End::Whole), "It is nine.");
+        assert!(!habit.begins());
+        assert_eq!(said("It is nine.</think>", End::Whole), "It is nine.");
+        assert!(!habit.begins());
         assert_eq!(said("Hm.</think>Yes.", End::Whole), "Hm.Yes.");
         // Now one does.
         assert_eq!(said("Hm < 3.</think>\n\nNo.", End::Whole), "No.");

@@ -54,8 +54,16 @@ impl Scripted {
 
     /// Every connection gets what `steps` says to its request.
     pub(crate) async fn with(steps: impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        Self::at("127.0.0.1:0", steps).await
+    }
+
+    /// The same at a certain address.
+    pub(crate) async fn at(
+        address: &str,
+        steps: impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
         let steps: Arc<Script> = Arc::new(steps);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = TcpListener::bind(address).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (leave, left) = watch::channel(0);

@@ -336,6 +336,19 @@ pub(super) fn get(address: &str, path: &str) -> String {
     answer
 }
 
+/// Asks by `POST /api/chat`; the answer is to be read.
+fn asks(address: &str, body: &str) -> std::net::TcpStream {
+    let mut stream = std::net::TcpStream::connect(address).expect("connects");
+    write!(
+        stream,
+        "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .expect("sends");
+    stream
+}
+
 #[cfg(feature = "embedded-llm")]
 #[test]
 fn a_server_whose_livekit_server_is_not_there_is_not_ready_and_says_why() {
@@ -396,16 +409,11 @@ async fn what_an_answer_had_said_when_the_server_was_stopped_is_kept() {
             ],
         );
         let address = address(&mut server).expect("ready");
-        let mut stream = std::net::TcpStream::connect(&address).expect("connects");
-        let body = r#"{"text":"Tell me a long story.","stream":true}"#;
-        write!(
-            stream,
-            "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .expect("sends");
-        let lines = BufReader::new(stream).lines().map_while(Result::ok);
+        let answer = asks(
+            &address,
+            r#"{"text":"Tell me a long story.","stream":true}"#,
+        );
+        let lines = BufReader::new(answer).lines().map_while(Result::ok);
         let mut lines = lines.skip_while(|line| !line.contains("Once upon"));
         assert!(lines.next().is_some(), "it begins");
         // The folder outlives the process.
@@ -426,4 +434,54 @@ async fn what_an_answer_had_said_when_the_server_was_stopped_is_kept() {
     for words in ["Tell me a long story", "Once upon a time"] {
         assert!(told.contains(words), "{told}");
     }
+}
+
+/// A house that lost its power starts everything at once: the model's server may come later, or not be well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_starts_without_the_model_server_that_is_set_and_answers_when_it_has_come() {
+    use crate::llm::{
+        openai::{completion, sse},
+        scripted::{Scripted, response},
+    };
+    let there = format!("127.0.0.1:{}", free_port());
+    let url = format!("http://{there}");
+    let asked = |address: &str, text: &str| {
+        let mut answer = String::new();
+        asks(address, &serde_json::json!({ "text": text }).to_string())
+            .read_to_string(&mut answer)
+            .expect("text");
+        answer
+    };
+    let (server, address) = tokio::task::spawn_blocking(move || {
+        let set = [
+            ("LLM_PROVIDER", "openai_compatible"),
+            ("OPENAI_BASE_URL", &*url),
+            ("OPENAI_MODEL", "m"),
+        ];
+        let mut server = server(&[], &set);
+        let address = address(&mut server).expect("ready");
+        // What needs no model goes on.
+        let timer = asked(&address, "Set a timer for five minutes.");
+        assert!(timer.contains("five minutes"), "{timer}");
+        let lost = asked(&address, "Why is the sky blue?");
+        assert!(!lost.contains("Because"), "{lost}");
+        (server, address)
+    })
+    .await
+    .expect("no panic");
+    let model = Scripted::at(&there, |seen| match &seen.body {
+        serde_json::Value::Null => {
+            response("200 OK", "application/json", &[br#"{"data":[{"id":"m"}]}"#])
+        }
+        _ => sse(&[completion(&["Because of the air."]).as_bytes()]),
+    })
+    .await;
+    let told = tokio::task::spawn_blocking(move || {
+        let told = asked(&address, "Why is the sky blue?");
+        drains(server);
+        told
+    });
+    let told = told.await.expect("no panic");
+    assert!(told.contains("Because of the air."), "{told}");
+    drop(model);
 }

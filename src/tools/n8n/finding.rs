@@ -1,6 +1,10 @@
 //! Finds the workflows of an n8n, and keeps the shelf `n8n` as they come, change and go.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Map, Value, json};
@@ -40,8 +44,14 @@ pub(in crate::tools) struct Finder {
     pub(in crate::tools) answered: watch::Sender<u64>,
 }
 
-/// What is known, by a workflow's id.
-type Known = BTreeMap<String, Read>;
+/// What is known.
+#[derive(Default)]
+struct Known {
+    /// By a workflow's id.
+    read: BTreeMap<String, Read>,
+    /// Somebody wants these read again, whatever their dates say: by id.
+    wanted: BTreeSet<String>,
+}
 
 /// What was read of a workflow.
 struct Read {
@@ -57,21 +67,24 @@ impl Finder {
     /// Runs until it is dropped.
     pub(in crate::tools) async fn run(mut self) {
         let mut rounds = self.link.rounds();
-        let mut known = Known::new();
+        let mut known = Known::default();
         let mut answered = 0;
         loop {
             let asked = *self.asked.borrow_and_update();
             let all = asked != answered;
-            answered = asked;
             rounds.mark_unchanged();
             let site = self.site.borrow_and_update().clone();
             match site {
                 None => {
-                    known.clear();
+                    known = Known::default();
+                    answered = asked;
                     self.toolbox.put(SHELF, Vec::new());
                 }
                 Some(site) if self.link.is_up() => match self.look(&mut known, all).await {
-                    Ok(()) => self.fill(&known, &site),
+                    Ok(()) => {
+                        answered = asked;
+                        self.fill(&known, &site);
+                    }
                     // What was known stays: each call says for itself what is the matter.
                     Err(error) => warn!("the workflows of n8n cannot be listed: {error}"),
                 },
@@ -108,15 +121,27 @@ impl Finder {
         {
             warn!("n8n has {count} workflows, and lists only the {listed} that were changed last");
         }
-        known.retain(|id, _| entries.iter().any(|entry| entry.id == *id));
+        let is_listed = |id: &str| entries.iter().any(|entry| entry.id == id);
+        known.read.retain(|id, _| is_listed(id));
+        match all {
+            true => known.wanted = entries.iter().map(|entry| entry.id.clone()).collect(),
+            false => known.wanted.retain(|id| is_listed(id)),
+        }
         // What is new first, then what may have changed without another date: by being published, or in a
         // list without dates. Taking an older version back shows in neither.
-        let (mut asked, rest): (Vec<_>, Vec<_>) = entries
-            .into_iter()
-            .partition(|entry| known.get(&entry.id).is_none_or(|old| old.entry != *entry));
+        let (mut asked, rest): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| {
+            known
+                .read
+                .get(&entry.id)
+                .is_none_or(|old| old.entry != *entry)
+        });
+        let wanted = |entry: &Entry| known.wanted.contains(&entry.id);
         let may = |entry: &Entry| {
-            all || entry.updated.is_empty() || known.get(&entry.id).is_some_and(|old| old.drafted)
+            let drafted = |old: &Read| old.drafted;
+            entry.updated.is_empty() || known.read.get(&entry.id).is_some_and(drafted)
         };
+        let (again, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(wanted);
+        asked.extend(again);
         asked.extend(rest.into_iter().filter(may));
         if asked.len() > MOST {
             info!(
@@ -140,14 +165,18 @@ impl Finder {
                         drafted: workflow::drafted(&details),
                         entry,
                     };
-                    known.insert(read.entry.id.clone(), read);
+                    known.wanted.remove(&read.entry.id);
+                    known.read.insert(read.entry.id.clone(), read);
                 }
                 // The others would fare no better; they are asked for in the next look.
                 Err(error @ ToolError::Unreachable(_)) => {
                     warn!("some workflows of n8n are not known yet: {error}");
                     break;
                 }
-                Err(error) => debug!("a workflow of n8n cannot be read: {error}"),
+                Err(error) => {
+                    debug!("a workflow of n8n cannot be read: {error}");
+                    known.wanted.remove(&entry.id);
+                }
             }
         }
         Ok(())
@@ -163,6 +192,7 @@ impl Finder {
 
     fn fill(&self, known: &Known, site: &Site) {
         let mut workflows: Vec<&Arc<Workflow>> = known
+            .read
             .values()
             .filter_map(|read| read.workflow.as_ref())
             .collect();

@@ -194,7 +194,15 @@ async fn execute(
         _ => {}
     }
     let title = &workflow.title.replace('_', " ");
-    let started = structured(remote.call("execute_workflow", object(asked), ONE).await?)?;
+    let started = remote.call("execute_workflow", object(asked), ONE).await;
+    // Who gave up waiting does not know.
+    let started = started.map_err(|why| match why {
+        ToolError::Unreachable(why) if begun.elapsed() >= ONE => ToolError::Unreachable(format!(
+            "{why} The workflow {title} may have been started all the same."
+        )),
+        why => why,
+    })?;
+    let started = structured(started)?;
     let id = started
         .get("executionId")
         .map(plain)

@@ -20,7 +20,12 @@ pub(super) struct Entry {
 /// show when they will be.
 pub(super) fn drafted(details: &Value) -> bool {
     let details = details.get("workflow").unwrap_or(details);
-    details.get("versionId") != details.get("activeVersionId")
+    let version = |key| details.get(key).and_then(Value::as_str);
+    // An older n8n has one of them only, and shows every change by its date.
+    let (Some(draft), Some(published)) = (version("versionId"), version("activeVersionId")) else {
+        return false;
+    };
+    draft != published
 }
 
 /// A workflow that can be called.
