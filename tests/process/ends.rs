@@ -13,10 +13,6 @@ use super::no_sound;
 const ROOM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/audio/room.wav");
 
 /// A running `caal`; a test that fails leaves none behind.
-#[cfg_attr(
-    not(feature = "embedded-llm"),
-    expect(dead_code, reason = "read by the tests of a whole server")
-)]
 struct Process(Child, tempfile::TempDir);
 
 impl Drop for Process {
