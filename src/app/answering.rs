@@ -8,7 +8,6 @@ use std::{
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::sync::watch;
-use tracing::warn;
 
 use super::{Store, system_prompt};
 #[cfg(feature = "embedded-llm")]
@@ -183,10 +182,10 @@ pub(super) async fn llm_for_long(settings: &Settings) -> Result<Chosen, Failure>
     if let Some(down) = answers.down
         && !answers.model.is_empty()
     {
-        warn!(
-            "{} Until then questions that need it are told so",
-            answers.choice.sentence
-        );
+        answers
+            .choice
+            .sentence
+            .push_str(". Until the server answers, questions that need it are told so");
         answers.choice.answering = down;
     }
     built(settings, answers).await
