@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::{
     StreamExt as _,
-    stream::{self, BoxStream},
+    stream::{self, BoxStream, Fuse},
 };
 use tokio::sync::{OwnedMutexGuard, watch};
 use tracing::warn;
@@ -139,7 +139,7 @@ impl Chats {
             },
         };
         let answering = Answering {
-            thoughts: mind::answer(engines.llm.clone(), engines.tools.clone(), question),
+            thoughts: mind::answer(engines.llm.clone(), engines.tools.clone(), question).fuse(),
             talk,
             framed,
             acts,
@@ -150,6 +150,7 @@ impl Chats {
             asked_at: SystemTime::now(),
             written: String::new(),
             gap: false,
+            told: false,
             ending: Ending::Interrupted,
         };
         let pieces = stream::unfold(answering, |mut answering| async move {
@@ -216,7 +217,7 @@ impl Chats {
 
 /// An answer on its way. However it ends, what was written of it goes into the history.
 struct Answering {
-    thoughts: BoxStream<'static, Result<Thought, LlmError>>,
+    thoughts: Fuse<BoxStream<'static, Result<Thought, LlmError>>>,
     talk: OwnedMutexGuard<Conversation>,
     framed: String,
     acts: Acts,
@@ -228,6 +229,8 @@ struct Answering {
     written: String,
     /// What comes next is a sentence of its own.
     gap: bool,
+    /// The asker knows something: words, or why there are none.
+    told: bool,
     ending: Ending,
 }
 
@@ -244,6 +247,7 @@ impl Answering {
                         true => format!(" {text}"),
                         false => text,
                     };
+                    self.told |= !text.trim().is_empty();
                     self.written.push_str(&text);
                     ChatPiece::Text(text)
                 }
@@ -256,14 +260,21 @@ impl Answering {
                     if kept {
                         self.written.push_str(&text);
                     }
-                    self.gap = true;
+                    (self.gap, self.told) = (true, true);
                     ChatPiece::Text(text)
                 }
                 Some(Ok(Thought::Doing(doing))) => ChatPiece::Doing(doing),
                 Some(Ok(Thought::Step(_) | Thought::Busy)) => continue,
                 Some(Err(error)) => {
                     warn!(%error, fault = ?error.fault(), "no (more) answer to what was written");
+                    self.told = true;
                     ChatPiece::Failed(error.to_string())
+                }
+                // Or it thought until there was no room left.
+                None if !self.told => {
+                    warn!("{}", mind::EMPTY);
+                    self.told = true;
+                    ChatPiece::Failed(mind::EMPTY.to_owned())
                 }
                 None => {
                     self.ending = Ending::Complete;

@@ -73,6 +73,9 @@ const WITH_TOOLS: &str = "You can act through tools. When the user wants somethi
 tool can find out, call the tool at once instead of announcing it, and never claim to have done what no \
 tool has done. Afterwards tell the result in one short sentence. For everything else answer without a tool.";
 
+/// Why there is no answer where the language model ended without a word.
+pub const EMPTY: &str = "the language model gave an empty answer; ask again, or try another model";
+
 /// Small tools that are offered with every question.
 const ALWAYS: [&str; 6] = [
     "hass_control",
@@ -340,11 +343,6 @@ impl Thinking {
                     // It has said nothing about what it did.
                     let text = last.take().unwrap_or_else(|| "Done.".to_owned());
                     self.say(&text, true).await?;
-                }
-                if round == 0 && wrote.text.trim().is_empty() {
-                    // Or it thought until there was no room left. Silence would be taken for deafness.
-                    warn!("the language model's answer is empty");
-                    self.say("Sorry, I have no answer to that.", false).await?;
                 }
                 return Ok(());
             }

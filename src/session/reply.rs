@@ -205,9 +205,8 @@ impl Reply {
         said_anything |= !rest.is_empty();
         send(ready, rest, true).await?;
         if trouble.is_none() && !said_anything {
-            let why = "the language model gave an empty answer; ask again, or try another model";
-            warn!("the language model gave an empty answer");
-            self.say(Spoken::Trouble(why.to_owned())).await?;
+            warn!("{}", mind::EMPTY);
+            self.say(Spoken::Trouble(mind::EMPTY.to_owned())).await?;
             return Ok(Some(Trouble::Failed(Fault::Internal)));
         }
         Ok(trouble)

@@ -195,6 +195,16 @@ async fn what_is_no_question_is_refused_and_a_model_that_fails_is_told() {
     );
 }
 
+#[tokio::test]
+async fn an_empty_answer_is_told_and_the_next_question_is_answered() {
+    let (caal, _story) = with(vec![vec![text(" ")], vec![text("A lamp.")]]);
+    let ask = || caal.post("/api/chat", json!({"text": "what is on?"}));
+    let empty = ask().await;
+    assert_eq!(empty.status, StatusCode::BAD_GATEWAY, "{empty:?}");
+    assert!(format!("{empty:?}").contains("ask again"), "{empty:?}");
+    assert_eq!(ask().await.json()["response"], "A lamp.");
+}
+
 /// 1 × 1.
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
